@@ -32,6 +32,8 @@ class _Visit:
     """The document must contain this announced change. None means that any document is accepted."""
     first: bool
     """The package is read with the fewest requests only."""
+    has_read: bool
+    """The registry's document is read, whatever the graph has, or it has been read."""
     priority: Priority
     """The visit has the priority of the most urgent request that waits for it."""
     finished: asyncio.Event = field(default_factory=asyncio.Event)
@@ -45,6 +47,8 @@ class _Visit:
         The visit must be as complete as the request demands, and must look for the change that the request announces.
         A document that was fetched before, or without knowledge of the change, may not contain it.
         """
+        if request.asks_for_document and not self.has_read:
+            return False
         return request.at_least in (None, self.at_least) and not request.removed and self.first <= request.first
 
 
@@ -137,12 +141,15 @@ class Worker:
         return answer or Served(purl)
 
     async def _visit(self, registry: Registry, request: Request, purl: str) -> Served | Respelled | None:
-        visit = self._visits[purl] = _Visit(request.at_least, request.first, current_priority())
+        visit = self._visits[purl] = _Visit(
+            request.at_least, request.first, request.asks_for_document, current_priority()
+        )
         # Whatever is logged during the visit names the package.
         named = structlog.contextvars.bind_contextvars(package=purl)
         try:
             answer = await self._visitor.visit(registry, request)
             # Of a visit that has read a portion nobody else may think that the rest has been read, too.
+            visit.has_read |= isinstance(answer, Served) and answer.versions > 0
             visit.is_in_graph = isinstance(answer, Served) and answer.purl == purl and not answer.is_partial
             return answer
         except IngestError as error:

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from securechain_ingest.errors import ArchiveRefused, Malformed, NotFound, PoisonMessage, Unavailable
 from securechain_ingest.graph.statements import COUNT
 from securechain_ingest.model import PackageRef
+from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.worker.request import Request
 from tests.graph.builders import PYPI, npm
@@ -260,3 +261,22 @@ async def test_advisories_are_taken_to_the_versions_also_of_an_unchanged_package
     versions = {node["name"]: node["vulnerabilities"] for node in (await bench.read.nodes("Version")).values()}
     assert versions == {"1.0.0": ["GHSA-made"], "2.0.0": []}
     assert await count(bench, "versions") == 2
+
+
+async def test_a_refresh_is_not_answered_by_a_visit_that_asks_no_registry(bench: Bench) -> None:
+    bench.registry.has(package("app"))
+    await bench.serve("app")
+    await bench.together(lambda: bench.serve("app"), lambda: bench.serve("app", refresh=True))
+    assert bench.registry.names_fetched == ["app", "app"]
+
+
+async def test_a_refresh_is_not_answered_by_the_completion_of_a_first_reading(bench: Bench) -> None:
+    bench.registry.has(package("app", "1.0.0"))
+    await bench.serve("app", first=True, lane=Lane.LISTED)
+    bench.registry.has(package("app", "1.0.0", "2.0.0", validator='"next"'))
+    await bench.together(
+        lambda: bench.serve("app", internal=True, lane=Lane.COMPLETED),
+        lambda: bench.serve("app", refresh=True, internal=True),
+    )
+    [row] = await bench.read("MATCH (:NPMPackage {name: 'app'})-[:HAVE]->(v) RETURN count(v) AS versions")
+    assert row["versions"] == 2
