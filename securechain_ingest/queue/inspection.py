@@ -44,16 +44,17 @@ return found
 
 _RETRIES_OF: Final = Script(
     """
-local found = {}
-local due = redis.call('ZRANGE', retries, from, tonumber(from) + tonumber(count) - 1, 'WITHSCORES')
+local found, known = {}, {}
+for _, token in ipairs(seen) do known[token] = true end
+local due = redis.call('ZRANGEBYSCORE', retries, from, '+inf', 'WITHSCORES', 'LIMIT', 0, tonumber(count) + #seen)
 for i = 1, #due, 2 do
     local payload = redis.call('HGET', payloads, due[i])
-    if payload then found[#found + 1] = {due[i], due[i + 1], cmsgpack.unpack(payload)} end
+    if payload and not known[due[i]] then found[#found + 1] = {due[i], due[i + 1], cmsgpack.unpack(payload)} end
 end
 return found
 """,
     keys="retries payloads",
-    arguments="from count",
+    arguments="from count seen*",
 )
 
 # Entries in work stay. The run of each removed message counts it under the word of the command.
@@ -326,15 +327,17 @@ async def _entries(redis: Redis, stream: str, group: str) -> AsyncIterator[tuple
 
 
 async def _retrying(redis: Redis, keys: Keys, ecosystem: str, lane: Lane) -> AsyncIterator[Queued]:
-    first = 0
+    # Not by rank: whoever is given a page may take it away before the next one is asked for.
+    start, seen = "-inf", list[bytes]()
     while True:
         with store_errors():
             rows: Any = await _RETRIES_OF.run(
                 redis,
                 retries=keys.retries(ecosystem, lane),
                 payloads=keys.payloads(ecosystem, lane),
-                **{"from": first},
+                **{"from": start},
                 count=_PAGE,
+                seen=seen,
             )
         for token, due_ms, flat in rows:
             fields = dict(zip(flat[::2], flat[1::2], strict=True))
@@ -342,6 +345,8 @@ async def _retrying(redis: Redis, keys: Keys, ecosystem: str, lane: Lane) -> Asy
             entry = read_entry(ecosystem, lane, tail.group().encode() if tail else b"0-0", fields)
             due = iso(datetime.fromtimestamp(float(due_ms) / 1000, UTC))
             yield Queued(entry, RETRYING, token.decode(), due)
-        if len(rows) < _PAGE:
+        if not rows:
             return
-        first += _PAGE
+        last = rows[-1][1]
+        seen = [*(seen if last == start else ()), *(token for token, due_ms, _ in rows if due_ms == last)]
+        start = last
