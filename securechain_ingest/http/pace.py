@@ -34,6 +34,8 @@ class Block:
     """The first turn comes after so many seconds."""
     rate: float
     """The block has so many turns a second. This is the rate in force, which refusals lower."""
+    is_shared: bool = True
+    """The other daemons know of these turns, and of what was said with the request for them."""
 
 
 class SharedTurns(Protocol):
@@ -101,12 +103,20 @@ class Pace:
         if not self._turns_left or self._clock() >= self._block_ends:
             successes, self._successes = self._successes, 0
             overloaded, self._overloaded = self._overloaded, False
-            block = await self._shared.block(self._limit, successes=successes, overloaded=overloaded)
+            is_told = False
+            try:
+                block = await self._shared.block(self._limit, successes=successes, overloaded=overloaded)
+                is_told = block.is_shared
+            finally:
+                if not is_told:
+                    self._successes += successes
+                    self._overloaded |= overloaded
             now = self._clock()
-            self._rate = block.rate
+            # While nobody else can be told of a refusal, it still slows down this daemon.
+            self._rate = block.rate if block.is_shared else min(block.rate, self._rate)
             self._turns_left = block.turns
-            self._next_turn = now + block.delay_s
-            self._block_ends = self._next_turn + block.turns / block.rate
+            self._next_turn = now + (block.delay_s if block.is_shared else 1 / self._rate)
+            self._block_ends = self._next_turn + block.turns / self._rate
         turn = max(self._next_turn, self._clock())
         self._turns_left -= 1
         self._next_turn += 1 / self._rate

@@ -90,7 +90,7 @@ class EndpointTurns:
                 reason = f"{type(error).__name__}: {error}"
                 logger.warning("rate_not_shared", endpoint=self._endpoint, daemons=self._daemons, reason=reason)
             own = rate / self._daemons
-            return Block(1, 1 / own, own)
+            return Block(1, 1 / own, own, is_shared=False)
         self._is_away = False
         self._daemons = max(1, daemons)
         return Block(count, float(delay_ms) / 1000, float(in_force))
