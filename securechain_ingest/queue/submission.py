@@ -92,6 +92,13 @@ return answers
     arguments="lanes* own_lane max_length merge_keys* data* also* runs* kept_runs* histories* seen*",
 )
 
+# Another producer may have put its own entry there meanwhile.
+_FORGET: Final = Script(
+    "if redis.call('HGET', waiting, merge_key) == location then redis.call('HDEL', waiting, merge_key) end",
+    keys="waiting",
+    arguments="merge_key location",
+)
+
 _ADDED, _MERGED, _FULL, _CHANGED = 1, 2, -1, 0
 
 
@@ -249,7 +256,7 @@ async def _waiting(redis: Redis, keys: Keys, ecosystem: str, merge_keys: Sequenc
         if held is None:
             # The entry was taken a moment ago, was lost with its stream, or cannot be read, which is told when it is
             # taken. It stands for no package.
-            await redis.hdel(keys.waiting(ecosystem), merge_keys[number])
+            await _FORGET.run(redis, waiting=keys.waiting(ecosystem), merge_key=merge_keys[number], location=location)
         found[number] = held
     return found
 
