@@ -280,6 +280,7 @@ class Daemon:
             self._settings = reload.settings
             log.set_level(self._settings.daemon.log_level)
             service.http.apply(self._settings.rates, self._settings.connections)
+            service.room.apply(self._settings.queue)
             reader.apply(self._settings.queue, self._settings.workers)
             scheduler.apply(self._settings.schedules, looks_of(self._settings.follow))
             logger.info("config_reloaded", changed=dict(reload.changed), needs_restart=list(reload.needs_restart))

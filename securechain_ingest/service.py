@@ -39,6 +39,7 @@ class Service:
 
     worker: Worker
     http: HttpClient
+    room: RequiredRoom
     registries: Mapping[str, Registry]
     """This maps graph labels to registries."""
     pool: ParserPool
@@ -81,6 +82,7 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
             stores.redis, settings.queue.stream, {declared.name: declared.watched for declared in DECLARATIONS}
         )
         max_versions = settings.packages.max_versions
+        room = RequiredRoom(stores.redis, settings.queue)
         worker = Worker(
             registries,
             Visitor(
@@ -94,9 +96,9 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
             ),
             max_strikes=settings.archives.max_strikes,
             depth=depth,
-            has_room=RequiredRoom(stores.redis, lambda: settings.queue),
+            has_room=room,
         )
         try:
-            yield Service(worker, http, registries, pool, names, lags, partial(why_stopped, stores.redis, keys))
+            yield Service(worker, http, room, registries, pool, names, lags, partial(why_stopped, stores.redis, keys))
         finally:
             await names.close()

@@ -158,6 +158,10 @@ class Forwarder:
         # A read that waits longer than the socket's timeout would look like an outage.
         self._block_ms = _BLOCK_MS if timeout_s is None else max(1, min(_BLOCK_MS, int(timeout_s * 500)))
 
+    def apply(self, queue: QueueSettings) -> None:
+        """Use the changed settings from now on, as far as they can change while the daemon runs."""
+        self._queue = queue
+
     async def forward(self) -> set[str]:
         """Forward the next batch of entries, and return the names of the ecosystems that have received some.
 

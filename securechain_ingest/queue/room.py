@@ -6,7 +6,6 @@ This is asked before the graph counts these packages as queued.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -25,10 +24,14 @@ logger = structlog.get_logger(__name__)
 class RequiredRoom:
     """This says for each ecosystem whether there is room; an answer is at most one second old."""
 
-    def __init__(self, redis: Redis, queue: Callable[[], QueueSettings]) -> None:
+    def __init__(self, redis: Redis, queue: QueueSettings) -> None:
         self._redis = redis
         self._queue = queue
         self._known: dict[str, tuple[float, bool]] = {}
+
+    def apply(self, queue: QueueSettings) -> None:
+        """Use a changed bound of the lane from now on."""
+        self._queue = queue
 
     async def __call__(self, ecosystem: str) -> bool:
         """Return whether the lane has room.
@@ -41,7 +44,7 @@ class RequiredRoom:
         if now - asked_at < _GOOD_FOR_S:
             return has
         try:
-            found = await room_in(self._redis, self._queue(), ecosystem, Lane.REQUIRED) > 0
+            found = await room_in(self._redis, self._queue, ecosystem, Lane.REQUIRED) > 0
         except RedisError:
             return False
         if has and not found:
