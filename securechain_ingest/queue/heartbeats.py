@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -17,6 +18,7 @@ from typing import Any, Final
 import anyio
 import orjson
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from securechain_ingest import __version__
 from securechain_ingest.queue.backoff import Outage
@@ -102,7 +104,7 @@ class Heartbeat:
                 await anyio.sleep(EVERY_S)
         finally:
             # A daemon that is told to stop leaves the list. One that cannot leave it is recognized by its silence.
-            with anyio.move_on_after(1.0, shield=True):
+            with anyio.move_on_after(1.0, shield=True), suppress(RedisError):
                 await self._redis.hdel(self._key, self._name)
 
     async def beat(self) -> None:

@@ -13,25 +13,26 @@ from securechain_ingest.drivers.redis_connection import blocking_twin
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.script import Script
-from securechain_ingest.queue.settlement import OWNED
+from securechain_ingest.queue.settlement import HANDED_BACK_IDLE_MS, OWNED
 
 logger = structlog.get_logger(__name__)
 
 _RETRY_S = 0.5
 
-# JUSTID leaves the delivery count as it is and sets the idle time to zero.
+# JUSTID leaves the delivery count as it is and sets the idle time to zero. What was handed back a moment ago stays so.
 _RENEW: Final = Script(
     OWNED
     + """
 for i, stream in ipairs(streams) do
-    if owned(stream, ids[i]) then
+    local pending = owned(stream, ids[i])
+    if pending and pending[3] < tonumber(handed_back_ms) then
         redis.call('XCLAIM', stream, group, consumer, 0, ids[i], 'JUSTID')
     end
 end
 return 1
 """,
     keys="streams*",
-    arguments="group consumer ids*",
+    arguments="group consumer handed_back_ms ids*",
 )
 
 
@@ -94,5 +95,6 @@ class LeaseKeeper:
                 streams=[self._keys.lane(ecosystem, lane) for ecosystem, lane, _ in held],
                 group=self._group,
                 consumer=self._consumer,
+                handed_back_ms=HANDED_BACK_IDLE_MS,
                 ids=[entry_id for _, _, entry_id in held],
             )

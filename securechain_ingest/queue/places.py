@@ -64,6 +64,8 @@ class Places:
         self._claim_at = 0.0
         self._rest_s = 0.0
         self._empty_polls = 0
+        self.asked_for = 0
+        """So many places are promised to messages that are being taken at this moment."""
         self.wake = asyncio.Event()
         """This is set when there may be messages to take."""
 
@@ -78,12 +80,16 @@ class Places:
             return False
         self._asked_at = time.monotonic()
         claims = room > 0 and time.monotonic() >= self._claim_at
-        taken = await self._taker.take(
-            any_places=room,
-            other_places=max(0, min(free - reserved_places(total), more)),
-            claims=claims,
-            lease_s=self._lease_s,
-        )
+        self.asked_for = room
+        try:
+            taken = await self._taker.take(
+                any_places=room,
+                other_places=max(0, min(free - reserved_places(total), more)),
+                claims=claims,
+                lease_s=self._lease_s,
+            )
+        finally:
+            self.asked_for = 0
         self._report_pause(is_paused=taken.stopped == "paused")
         if self._is_paused:
             self._hand_back()

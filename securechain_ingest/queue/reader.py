@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 import anyio
 import structlog
@@ -48,13 +47,16 @@ _DEAD_AFTER_LEASES = 10
 """A consumer that reads nothing for this many leases is regarded as dead."""
 
 
-class _Work(NamedTuple):
+@dataclass(slots=True)
+class _Work:
     """It is the work on one entry."""
 
     since: float
     """The work began at this time (monotonic clock, seconds)."""
     handling: anyio.CancelScope
     """An operator's pause interrupts the work within this scope."""
+    again: Entry | None = None
+    """The entry was taken once more before this work has ended, as after it was handed back."""
 
 
 class Reader:
@@ -123,6 +125,7 @@ class Reader:
     def apply(self, queue: QueueSettings, workers: WorkerSettings) -> None:
         """Use the changed settings from now on, as far as they can change while the daemon runs."""
         self._queue, self._workers = queue, workers
+        self._forwarder.apply(queue)
         self._wake_all()
 
     def _wake_all(self) -> None:
@@ -171,7 +174,8 @@ class Reader:
 
     def _make_places(self, ecosystem: Ecosystem, handlers: TaskGroup) -> Places:
         def begin(entry: Entry) -> bool:
-            if entry.key in self._in_flight[ecosystem.name]:
+            if (work := self._in_flight[ecosystem.name].get(entry.key)) is not None:
+                work.again = entry
                 return False  # The group was created again, and delivers the entries in work once more.
             work = self._in_flight[ecosystem.name][entry.key] = _Work(time.monotonic(), anyio.CancelScope())
             self._leases.hold(entry.key)
@@ -182,7 +186,9 @@ class Reader:
             ecosystem.name,
             Taker(self._redis, self._keys, ecosystem, self._group, self.consumer),
             total=lambda: self._workers[ecosystem.name],
-            more=lambda: self._queue.concurrency - self.in_flight,
+            more=lambda: (
+                self._queue.concurrency - self.in_flight - sum(each.asked_for for each in self._places.values())
+            ),
             lease_s=self._queue.lease_s,
             in_flight=self._in_flight[ecosystem.name],
             begin=begin,
@@ -255,12 +261,17 @@ class Reader:
                     failed = await self._handle(entry, ecosystem)
                 if scope.cancelled_caught:
                     await self._outage.insist(lambda: self._settlement.hand_back([entry.key]))
-                    return
-                if failed is not None:
+                elif failed is not None:
                     await self._failed_deliveries.settle(entry, ecosystem, *failed)
-            self._settled_at = datetime.now(UTC)
-            MESSAGES.labels(ecosystem.name, entry.lane, "failed" if failed else "done").inc()
-            MESSAGE_SECONDS.labels(ecosystem.name).observe(time.monotonic() - work.since)
+            if not scope.cancelled_caught:
+                self._settled_at = datetime.now(UTC)
+                MESSAGES.labels(ecosystem.name, entry.lane, "failed" if failed else "done").inc()
+                MESSAGE_SECONDS.labels(ecosystem.name).observe(time.monotonic() - work.since)
+            while (again := work.again) is not None:
+                work.again = None
+                if again.is_probe:
+                    await self._failed_deliveries.probe_again(ecosystem)
+                await self._outage.insist(lambda: self._settlement.hand_back([entry.key]))
         finally:
             self._leases.drop(entry.key)
             del self._in_flight[ecosystem.name][entry.key]
