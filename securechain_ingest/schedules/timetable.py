@@ -66,4 +66,8 @@ def latest_tick(schedule: Schedule, now: datetime) -> datetime:
 
 def next_tick(schedule: Schedule, now: datetime) -> datetime:
     """Return the first moment of the schedule after `now`, in UTC."""
-    return next(CronSim(schedule.cron, now.astimezone(ZoneInfo(schedule.timezone)))).astimezone(UTC)
+    found = next(CronSim(schedule.cron, now.astimezone(ZoneInfo(schedule.timezone)))).astimezone(UTC)
+    # Forwards cronsim 2.8 leaves a moment out on the day on which Lord Howe Island moves its clocks by half an hour.
+    while (earlier := latest_tick(schedule, found - timedelta(seconds=1))) > now:
+        found = earlier
+    return found

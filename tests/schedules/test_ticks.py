@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from securechain_ingest.schedules.timetable import Schedule, latest_tick, next_tick
@@ -17,7 +17,11 @@ schedules = st.builds(Schedule, st.sampled_from(CRONS), st.sampled_from(ZONES), 
 moments = st.integers(1_704_067_200, 1_893_456_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
 
 
+LORD_HOWE = Schedule("0 */4 * * *", "Australia/Lord_Howe", enabled=True)
+
+
 @given(schedules, moments)
+@example(LORD_HOWE, datetime(2024, 10, 5, 13, 30, tzinfo=UTC))
 def test_the_latest_tick_is_the_last_one_before_the_next(schedule: Schedule, now: datetime) -> None:
     latest, following = latest_tick(schedule, now), next_tick(schedule, now)
     assert latest <= now < following
