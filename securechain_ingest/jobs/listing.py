@@ -27,6 +27,7 @@ from redis.exceptions import LockError, RedisError
 from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.errors import StoreError
 from securechain_ingest.model import Ecosystem
+from securechain_ingest.queue.script import Script
 from securechain_ingest.registries.feed import Feed, FolderFeed, Listed, unpack
 from securechain_ingest.runs import Run, utc_now
 from securechain_ingest.times import iso
@@ -44,6 +45,23 @@ wishes: until then no change can be followed."""
 _WORTH_WAITING_S: Final = 300.0
 """A list that becomes too old within so many seconds is waited for: a weekly job never comes at the same instant of
 each week."""
+
+_WRITE: Final = Script(
+    """
+if redis.call('HGET', meta, 'reader') ~= reader then return 0 end
+if page ~= '' then
+    -- The driver sends a page again if its answer was lost.
+    if redis.call('LLEN', pages) < tonumber(number) then redis.call('RPUSH', pages, page) end
+    redis.call('EXPIRE', pages, kept_s)
+end
+for i, name in ipairs(names) do redis.call('HSET', meta, name, values[i]) end
+return 1
+""",
+    keys="meta pages",
+    arguments="reader page number kept_s names* values*",
+)
+"""This writes how far a reading is, and a page if there is one. A reader whose lock ran out, so that another one has
+taken its place since, writes nothing."""
 
 logger = structlog.get_logger(__name__)
 
@@ -108,8 +126,9 @@ async def whole_listing(
                     if is_good or wait_s > _WORTH_WAITING_S:
                         return _listing(key, held)
                 if wait_s <= 0:
+                    held = await _taken_over(redis, key)
                     if not is_there or not _goes_on(held, folder, now()):
-                        held = await _begun(redis, key, feed, folder, now)
+                        held = await _begun(redis, key, feed, folder, held["reader"], now)
                     else:
                         logger.info("listing_resumed", ecosystem=ecosystem.name, pages=int(held["pages"]))
                     listing = await _read_on(redis, key, feed, run, held, now)
@@ -142,10 +161,23 @@ def _goes_on(held: dict[Any, Any], folder: str, now: datetime) -> bool:
     return not folder or _age_s(held.get("alive"), now) < LEFT_TO_ITS_FOLDER_S
 
 
-async def _begun(redis: Redis, key: str, feed: Feed, folder: str, now: Callable[[], datetime]) -> dict[Any, Any]:
+async def _taken_over(redis: Redis, key: str) -> dict[Any, Any]:
+    """Take the place of whoever has read the list before, and return how far that one is."""
+    with store_errors():
+        async with redis.pipeline() as pipeline:
+            pipeline.hset(key, "reader", secrets.token_hex(8))
+            pipeline.hgetall(key)
+            [_, held] = await pipeline.execute()
+    return {field.decode(): value.decode() for field, value in held.items()}
+
+
+async def _begun(
+    redis: Redis, key: str, feed: Feed, folder: str, reader: str, now: Callable[[], datetime]
+) -> dict[Any, Any]:
     """Begin a new reading, which is the newest from now on."""
     moment = iso(now(), "milliseconds")
     held: dict[Any, Any] = {"id": secrets.token_hex(8), "begun": moment, "folder": folder, "alive": moment}
+    held["reader"] = reader
     held |= {"head": await feed.head(), "position": "", "pages": "0", "names": "0"}
     with store_errors():
         async with redis.pipeline() as pipeline:
@@ -167,11 +199,10 @@ async def _read_on(
             "names": str(names),
             "alive": iso(now(), "milliseconds"),
         }
-        await _add(redis, key, page.packed, held)
+        await _write(redis, key, held, page.packed)
         run.metrics["names_listed"] = names
     held["complete"] = iso(now(), "milliseconds")
-    with store_errors():
-        await redis.hset(key, mapping=held)
+    await _write(redis, key, held)
     return _listing(key, held)
 
 
@@ -193,14 +224,22 @@ async def _has_pages(redis: Redis, key: str, held: dict[Any, Any]) -> bool:
         return bool(await redis.llen(_pages_key(key, held)) == int(held["pages"]))
 
 
-async def _add(redis: Redis, key: str, packed: bytes, held: dict[Any, Any]) -> None:
-    """Add a page and the position after it, both or neither."""
+async def _write(redis: Redis, key: str, held: dict[Any, Any], page: bytes = b"") -> None:
+    """Add a page and the position after it, both or neither. Raise StoreError if another job reads the list now."""
     with store_errors():
-        async with redis.pipeline() as pipeline:
-            pipeline.rpush(_pages_key(key, held), packed)
-            pipeline.expire(_pages_key(key, held), _KEPT_WHILE_USED_S)
-            pipeline.hset(key, mapping=held)
-            await pipeline.execute()
+        is_written = await _WRITE.run(
+            redis,
+            meta=key,
+            pages=_pages_key(key, held),
+            reader=held["reader"],
+            page=page,
+            number=held["pages"],
+            kept_s=_KEPT_WHILE_USED_S,
+            names=list(held),
+            values=list(held.values()),
+        )
+    if not is_written:
+        raise StoreError(f"another job has begun to read {key}, because Redis was away for too long")
 
 
 @asynccontextmanager
@@ -217,7 +256,7 @@ async def _only_reader(redis: Redis, key: str, lease_s: float, now: Callable[[],
         yield
     finally:
         renewal.cancel()
-        # A lock that expired while Redis was away may belong to another job by now: both write the same list.
+        # A lock that expired while Redis was away may belong to another job by now, which alone writes then.
         with anyio.CancelScope(shield=True), store_errors(), suppress(LockError):
             await lock.release()
 
