@@ -31,9 +31,10 @@ class RunStore:
             await self._collection.create_index([("job", 1), ("_id", -1)])
 
     async def save(self, run: Run) -> None:
-        """Store the record in place of what was stored of the run. Progress that is saved late never replaces an
-        end."""
-        seen = {"_id": run.id} if run.ended_at is not None else {"_id": run.id, "outcome": "running"}
+        """Store the record in place of what was stored of the run. What is saved late never replaces more: progress no
+        end, and an end no final metrics."""
+        last = {"settled": {"$ne": True}} if run.ended_at is not None else {"outcome": "running"}
+        seen = {"_id": run.id, **last}
         with store_errors(), suppress(DuplicateKeyError):
             await self._collection.replace_one(seen, _document(run), upsert=True)
 

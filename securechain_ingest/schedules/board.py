@@ -8,6 +8,7 @@ and affects no other job.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
@@ -142,10 +143,13 @@ class Board:
         name, field, value = claim
         # A run that was interrupted in an orderly way has its end already.
         gone = left if left is not None and left.outcome == "running" else None
+        start = secrets.token_hex(8)
         while True:
             answer, *latest = await scripts.START.run(
                 self._redis,
                 **self._run(run),
+                start=start,
+                starts=self._key("starts"),
                 unsaved=self._key("unsaved"),
                 claimed=self._key(name),
                 how=name,

@@ -72,7 +72,11 @@ class Recorder:
             if run is None and counts.open > 0:
                 continue  # The packages of a submission, which has no record, are still open.
             if run is not None and not run.settled:
-                if (final := final_metrics(run, counts)) is None:
+                if final_metrics(run, counts) is None:
+                    continue
+                # These counts may be from before the run's end, or another daemon has settled it by now.
+                latest = (await run_counts(self._redis, self._stream)).get(run_id)
+                if latest is None or (final := final_metrics(run, latest)) is None:
                     continue
                 await self._store.settle(run_id, final)
             await forget_counts(self._redis, self._stream, run_id)

@@ -161,6 +161,9 @@ class Scheduler:
             may_run = is_free and state.overrides.get(look.job, True)
             if may_run and (due_at := look.due_at(self._now())) > state.looks.get(name, 0):
                 left = state.under_way.get(look.job)
+                is_left_to_others = self._left_to_others.get(look.job)
+                if left and not left.is_look and is_left_to_others and await is_left_to_others(self._now()):
+                    continue  # It would take the place of a run that another daemon goes on with.
                 await self._start(group, look.job, ("looks", name, due_at), left, "schedule", options=look.options)
 
     def _due(self, job: str, state: State) -> datetime | None:
@@ -178,7 +181,8 @@ class Scheduler:
             enabled = state.overrides.get(job, schedule.enabled)
             if job in state.overrides and enabled == schedule.enabled:
                 await self._board.drop_override(job, enabled=enabled)
-            if not enabled and job in state.ticks:
+            # The configuration of this daemon alone says nothing about the others, which share the ticks.
+            if state.overrides.get(job) is False and job in state.ticks:
                 await self._board.forget_ticks(job)
             elif enabled and job not in state.ticks:
                 await self._board.first_seen(job, self._now())

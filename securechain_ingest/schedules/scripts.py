@@ -29,6 +29,8 @@ end
 START = Script(
     _ID
     + """
+-- The driver asks again if the answer was lost. The id of a run that was asked for is no sign: all daemons have it.
+if redis.call('HGET', starts, job) == start and redis.call('GET', lease) == run then return {'started'} end
 local at = redis.call('HGET', latest, job)
 if at and at > started_at then return {'early', at} end
 -- One daemon alone has a claim: a newer time of a tick or look, a request, or the id of the run that is resumed.
@@ -49,10 +51,11 @@ if gone ~= '' and id_under_way() == gone then redis.call('HSET', unsaved, gone, 
 redis.call('SET', lease, run, 'PX', lease_ms)
 redis.call('HSET', under_way, job, record)
 redis.call('HSET', latest, job, started_at)
+redis.call('HSET', starts, job, start)
 return {'started'}
 """,
-    keys="claimed under_way lease latest unsaved",
-    arguments="job run started_at record lease_ms how field claim gone gone_record",
+    keys="claimed under_way lease latest unsaved starts",
+    arguments="job run started_at record start lease_ms how field claim gone gone_record",
 )
 
 # The daemon that runs a job goes on when Redis has lost the run. An entry that another release has written anew stays

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
@@ -107,6 +108,28 @@ async def test_a_look_is_left_out_while_the_same_job_is_under_way(installation: 
             gate.opened.set()
             await ended(installation)
     assert len(gate.calls) == 1
+
+
+async def test_a_look_leaves_a_run_to_the_daemon_that_can_resume_it(installation: Installation) -> None:
+    async def left_to_the_first(_now: datetime) -> bool:
+        return True
+
+    gate = Gate(None)
+    async with installation.scheduler(gate, settings()):
+        await installation.board.request(JOB, RunRequest("0-first", {"reconcile": "true"}))
+        await gate.entered.wait()
+    async with installation.scheduler(
+        nothing,
+        settings(),
+        jobs={JOB: nothing, "packages_refresh": nothing},
+        looks=EVERY_FIVE_MINUTES,
+        left_to_others={JOB: left_to_the_first},
+    ):
+        for probe in ("probe-1", "probe-2"):  # The poll that has begun the second one has been behind the looks.
+            await installation.board.request("packages_refresh", RunRequest(probe, {}))
+            await until(partial(installation.runs.get, probe))
+    left = (await installation.board.state()).under_way.get(JOB)
+    assert (left and left.id, left and left.outcome) == ("0-first", "interrupted")
 
 
 async def test_a_reload_begins_to_follow(installation: Installation) -> None:
