@@ -127,11 +127,18 @@ def names_gaps_text(label: str, dialect: Dialect, *, pending: bool) -> str:
     return for_label(_NAMES_GAPS.replace("IS_BEHIND", behind).replace("POSITION", position), label)
 
 
+_HAS_NEWER = """(row.archive IS NULL AND coalesce(size(p.import_names), 0) > 0 AND p.import_names_error IS NULL
+        AND NOT coalesce(p.archive_pending, false)
+        AND coalesce(p.import_names_parser >= row.found.import_names_parser, false))"""
+"""This condition says that a message has written names since the package was found to want them."""
+
 # An archive that was left for later gives no names to a package that has been read whole since, or of which another
-# archive is left.
+# archive is left. The package is locked before that is looked at.
 _FILL_NAMES = f"""
 UNWIND $rows AS row
-MATCH (p) WHERE elementId(p) = row.id AND (row.archive IS NULL OR p.pending_archive = row.archive)
+MATCH (p) WHERE elementId(p) = row.id
+SET p.name = p.name
+WITH row, p WHERE (row.archive IS NULL OR p.pending_archive = row.archive) AND NOT {_HAS_NEWER}
 WITH row, p, row.is_stopgap AND {_HAS_NAMES} AS is_kept, p.import_names AS names, p.import_names_parser AS parser,
      p.import_names_of AS of
 SET p += row.attempts,
