@@ -61,10 +61,12 @@ async def run(settings: Settings, reload: Callable[[], Settings]) -> None:
     addresses = configured(settings)
     refuse_missing(settings, missing(addresses))
     favour_the_event_loop()
+    daemon = Daemon(settings, reload, began_at)
     with anyio.CancelScope() as starting, state_lock(settings.daemon.state_dir):
         # This holds until the loops run and listen to signals themselves; stores that are being started are stopped.
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, starting.cancel)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, daemon.reload_when_ready)
         logger.info(
             "daemon_starting",
             version=__version__,
@@ -76,7 +78,6 @@ async def run(settings: Settings, reload: Callable[[], Settings]) -> None:
         try:
             async with open_stores(addresses, settings) as (stores, embedded):
                 logger.info("stores_opened", seconds=round(time.monotonic() - began_at, 1))
-                daemon = Daemon(settings, reload, began_at)
                 async with build_service_when_ready(stores, settings, daemon.depth) as service:
                     await daemon.serve(stores, service, embedded)
         except IngestError as error:
@@ -133,6 +134,11 @@ class Daemon:
         self._began_at = began_at
         self._reload = reload
         self._notifier = SystemdNotifier()
+        self._wants_reload = False
+
+    def reload_when_ready(self) -> None:
+        """Apply a new configuration as soon as the loops run."""
+        self._wants_reload = True
 
     def depth(self) -> int | None:
         """Return how far requirements are followed for messages that do not say it."""
@@ -247,6 +253,8 @@ class Daemon:
         everything: anyio.CancelScope,
     ) -> None:
         stopping = False
+        if self._wants_reload:
+            self._apply_reload(reader, scheduler, service)
         async with anyio.create_task_group() as group:
             async for number in signals:
                 if number == signal.SIGHUP:
