@@ -260,6 +260,8 @@ class Reader:
                 with work.handling as scope:
                     failed = await self._handle(entry, ecosystem)
                 if scope.cancelled_caught:
+                    if entry.is_probe:
+                        await self._failed_deliveries.probe_again(ecosystem)
                     await self._outage.insist(lambda: self._settlement.hand_back([entry.key]))
                 elif failed is not None:
                     await self._failed_deliveries.settle(entry, ecosystem, *failed)

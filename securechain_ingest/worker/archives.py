@@ -45,13 +45,20 @@ class Archives:
         permit = await self._permit(ecosystem)
         if permit is Permit.AWAY:
             raise away(ref, "it wishes a pause")
-        async with self._judged(ref, is_probe=permit is Permit.PROBE, has_waited=has_waited):
-            yield
-        if permit is not Permit.WELL:
-            with store_errors():
-                await self._breakers.succeeded(ecosystem.archives, is_probe=permit is Permit.PROBE)
-            # Another message may have reported to the breaker meanwhile, too.
-            self._known.pop(ecosystem.archives, None)
+        try:
+            async with self._judged(ref, is_probe=permit is Permit.PROBE, has_waited=has_waited):
+                yield
+        except ArchivesAway:
+            raise
+        except Exception as error:
+            if isinstance(error, UpstreamError) and _is_answer(error, ecosystem.archives):
+                # The endpoint has answered, whatever it said about this archive.
+                await self._succeeded(ecosystem, permit)
+            elif permit is Permit.PROBE:
+                with store_errors():
+                    await self._breakers.unasked(ecosystem.archives)
+            raise
+        await self._succeeded(ecosystem, permit)
 
     @asynccontextmanager
     async def needed(self, ref: PackageRef, *, has_waited: bool) -> AsyncIterator[None]:
@@ -72,7 +79,7 @@ class Archives:
         try:
             yield
         except UpstreamError as error:
-            if error.endpoint != endpoint or not (error.is_registrys or not error.is_about_package):
+            if error.endpoint != endpoint or _is_answer(error, endpoint):
                 raise
             with store_errors():
                 is_open = await self._breakers.failed(
@@ -83,6 +90,14 @@ class Archives:
                 raise away(ref, str(error)) from error
             raise
 
+    async def _succeeded(self, ecosystem: Ecosystem, permit: Permit) -> None:
+        if permit is Permit.WELL:
+            return
+        with store_errors():
+            await self._breakers.succeeded(ecosystem.archives, is_probe=permit is Permit.PROBE)
+        # Another message may have reported to the breaker meanwhile, too.
+        self._known.pop(ecosystem.archives, None)
+
     async def _permit(self, ecosystem: Ecosystem, *, is_peek: bool = False) -> Permit:
         asked_at, permit = self._known.get(ecosystem.archives, (float("-inf"), Permit.PROBE))
         if permit is not Permit.PROBE and time.monotonic() - asked_at < _GOOD_FOR_S:
@@ -91,6 +106,11 @@ class Archives:
             permit = await self._breakers.permit(ecosystem.archives, is_peek=is_peek)
         self._known[ecosystem.archives] = time.monotonic(), permit
         return permit
+
+
+def _is_answer(error: UpstreamError, endpoint: str) -> bool:
+    """Return whether the endpoint is well, and has only said something about an archive."""
+    return error.endpoint == endpoint and error.is_about_package and not error.is_registrys
 
 
 def _is_own(ecosystem: Ecosystem) -> bool:

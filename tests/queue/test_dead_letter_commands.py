@@ -189,7 +189,11 @@ async def test_the_status_tells_what_is_queued_in_hand_postponed_and_put_aside(
         await until(lambda: redis.zcard(Keys(queue.stream).retries("pypi", Lane.ASKED)))
         await add(redis, queue.stream, "a", "b", "c")
         await until(lambda: reader.in_flight == 2)
-        await until(lambda: redis.xlen(lane_of(queue)))
+
+        async def are_forwarded() -> bool:
+            return await redis.xlen(lane_of(queue)) == 3
+
+        await until(are_forwarded)
         status = await queue_status(redis, queue, ["pypi"])
         gate.opened.set()
     asked = status.lanes["pypi"]["asked"]

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from securechain_ingest.errors import Unavailable
+from securechain_ingest.errors import ArchiveRefused, IngestError, NotFound, Unavailable, UpstreamError
 from securechain_ingest.queue.breakers import Breakers, Permit
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.worker.archives import Archives
@@ -36,12 +36,30 @@ async def test_one_that_is_served_outlasts_the_failure_of_another(breakers: Brea
     archives = Archives(breakers)
     async with archives.asked(CHALK, has_waited=False):
         with pytest.raises(Unavailable):
-            await fail(archives)
+            await fail(archives, Unavailable("503", url="http://localhost/semver.tgz"))
     assert await breakers.permit(NPM.archives) is Permit.WELL
 
 
-async def fail(archives: Archives) -> None:
-    error = Unavailable("503", url="http://localhost/semver.tgz")
-    error.endpoint = NPM.archives
+@pytest.mark.parametrize(
+    ("error", "permit"),
+    [
+        (NotFound("404", url="http://localhost/semver.tgz"), Permit.WELL),
+        (ArchiveRefused("it is damaged", reason="damaged"), Permit.PROBE),
+        (Unavailable("503", url="http://localhost/semver.tgz"), Permit.AWAY),
+    ],
+    ids=["it is answered", "it says nothing", "it fails"],
+)
+async def test_the_end_of_a_probe_is_known_at_once(breakers: Breakers, error: IngestError, permit: Permit) -> None:
+    await breakers.failed(NPM.archives, "pkg:npm/react", "429", is_probe=False, pause_s=0.0)
+    await breakers.unasked(NPM.archives)  # The pause is over.
+    with pytest.raises(IngestError):
+        await fail(Archives(breakers), error)
+    assert await breakers.permit(NPM.archives) is permit
+
+
+async def fail(archives: Archives, error: IngestError) -> None:
+    """Let the work on an archive end with an error."""
+    if isinstance(error, UpstreamError):
+        error.endpoint = NPM.archives
     async with archives.asked(SEMVER, has_waited=False):
         raise error
