@@ -94,7 +94,7 @@ async def test_a_probe_that_is_still_being_handed_back_leaves_the_lanes_no_minut
         if not started.is_set():
             started.set()
             await fails.wait()
-            error = Unavailable("the server is away", url="https://pypi.org")
+            error = Unavailable("the server is away", url="http://localhost/")
             error.endpoint = "pypi"
             raise error
         return Outcome()
@@ -114,4 +114,27 @@ async def test_a_probe_that_is_still_being_handed_back_leaves_the_lanes_no_minut
         await until(is_probed)
         answers.come.set()
         await until(lambda: is_idle(redis, queue), within_s=10)
+    assert not await Breakers(redis, keys).states(["pypi"])
+
+
+async def test_a_probe_that_a_pause_interrupts_is_sent_again_at_once_after_it(
+    redis: Redis, queue: QueueSettings
+) -> None:
+    keys, gate = Keys(queue.stream), Gate(Outcome())
+    breaker = keys.breaker("pypi")
+    await Breakers(redis, keys).failed("pypi", "a", "429", is_probe=False, pause_s=0.0)
+    await Breakers(redis, keys).unasked("pypi")  # The registry's pause is over.
+    await add(redis, queue.stream, "six")
+    async with running(redis, queue, gate):
+        await gate.entered.wait()
+        await pause(redis, keys, "pypi")
+
+        async def is_interrupted() -> bool:
+            return await redis.hget(breaker, "open_until") == b"1"
+
+        await until(is_interrupted)
+        await resume(redis, keys, "pypi")
+        gate.opened.set()
+        await until(lambda: is_idle(redis, queue))
+    assert [entry.is_probe for entry in gate.calls] == [True, True]
     assert not await Breakers(redis, keys).states(["pypi"])

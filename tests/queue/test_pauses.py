@@ -20,7 +20,7 @@ from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.taking import Taker
 from securechain_ingest.settings import QueueSettings
 from tests.queue.running import ECOSYSTEMS, Observer, add, assert_no_leak, data, dead_letters, is_idle, lane_of, running
-from tests.waiting import Gate, until
+from tests.waiting import until
 
 
 def answer(error: UpstreamError, endpoint: str = "pypi") -> UpstreamError:
@@ -78,28 +78,6 @@ async def test_an_operators_pause_stops_the_lanes_of_one_ecosystem_until_resume(
         await until(lambda: is_idle(redis, queue))
     assert handler.packages == ["left", "six"]
     assert not await resume(redis, keys, "pypi")
-
-
-async def test_a_probe_that_a_pause_interrupts_is_sent_again_at_once_after_it(
-    redis: Redis, queue: QueueSettings
-) -> None:
-    keys, gate = Keys(queue.stream), Gate(Outcome())
-    await Breakers(redis, keys).failed("pypi", "a", "429", is_probe=False, pause_s=0.0)
-    await Breakers(redis, keys).unasked("pypi")  # The registry's pause is over.
-    await add(redis, queue.stream, "six")
-    async with running(redis, queue, gate):
-        await gate.entered.wait()
-        await pause(redis, keys, "pypi")
-
-        async def is_interrupted() -> bool:
-            return (await breaker(redis, queue))["open_until"] == "1"
-
-        await until(is_interrupted)
-        await resume(redis, keys, "pypi")
-        gate.opened.set()
-        await until(lambda: is_idle(redis, queue))
-    assert [entry.is_probe for entry in gate.calls] == [True, True]
-    assert not await is_open(redis, queue)
 
 
 @pytest.mark.usefixtures("no_pause_ends_by_itself")
