@@ -163,12 +163,10 @@ def _goes_on(held: dict[Any, Any], folder: str, now: datetime) -> bool:
 
 async def _taken_over(redis: Redis, key: str) -> dict[Any, Any]:
     """Take the place of whoever has read the list before, and return how far that one is."""
+    reader = secrets.token_hex(8)
     with store_errors():
-        async with redis.pipeline() as pipeline:
-            pipeline.hset(key, "reader", secrets.token_hex(8))
-            pipeline.hgetall(key)
-            [_, held] = await pipeline.execute()
-    return {field.decode(): value.decode() for field, value in held.items()}
+        await redis.hset(key, "reader", reader)
+    return await _meta(redis, key) | {"reader": reader}
 
 
 async def _begun(

@@ -145,8 +145,7 @@ class Scheduler:
             if job in paused:
                 continue
             left, tick, request = state.under_way.get(job), self._due(job, state), state.requests.get(job)
-            is_left_to_others = self._left_to_others.get(job)
-            if (left or tick or request) and is_left_to_others and await is_left_to_others(self._now()):
+            if (left or tick or request) and await self._is_left_to_others(job):
                 continue
             if left is not None and job not in self._running:
                 await self._resume(group, left)
@@ -161,10 +160,13 @@ class Scheduler:
             may_run = is_free and state.overrides.get(look.job, True)
             if may_run and (due_at := look.due_at(self._now())) > state.looks.get(name, 0):
                 left = state.under_way.get(look.job)
-                is_left_to_others = self._left_to_others.get(look.job)
-                if left and not left.is_look and is_left_to_others and await is_left_to_others(self._now()):
+                if left and not left.is_look and await self._is_left_to_others(look.job):
                     continue  # It would take the place of a run that another daemon goes on with.
                 await self._start(group, look.job, ("looks", name, due_at), left, "schedule", options=look.options)
+
+    async def _is_left_to_others(self, job: str) -> bool:
+        ask = self._left_to_others.get(job)
+        return ask is not None and await ask(self._now())
 
     def _due(self, job: str, state: State) -> datetime | None:
         """Return the tick that nobody has claimed yet, if the job is enabled and has one."""

@@ -55,11 +55,6 @@ async def the_list(bench: FeedBench) -> Listing:
     return await whole_listing(bench.redis, LIST, bench.feed, PYPI, run, ttl_s=3600, lease_s=60, reuse=None)
 
 
-async def pages(bench: FeedBench) -> int:
-    meta: Any = await bench.redis.hget(LIST, "pages")
-    return int(meta or 0)
-
-
 async def finish(first: asyncio.Task[Any]) -> None:
     with suppress(StoreError):
         await first
