@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# To compile all modules takes pip as long as installing them; the few that are used are compiled by their first import.
+# pip compiles on one core only; `setup` does it on all.
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
+# Where this is set (as in many images), each command and each process of the tests would compile its modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup run demo pictures check test kills chaos soak snapshots fuzz mutants bench lint docs lock
 
@@ -19,6 +21,7 @@ $(VENV)/.complete: requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --require-hashes --requirement requirements-dev.lock
 	$(PIP) --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib securechain_ingest
 	touch $@
 
 ## run: starts the daemon, with stores of its own where none are configured

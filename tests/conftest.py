@@ -40,6 +40,11 @@ _SLOW_ROOMS = frozenset(
 """Their tests start processes, or take their time by design."""
 
 
+def pytest_configure() -> None:
+    """A graph server that lives for some minutes does not get back what Java's second compiler costs it."""
+    os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `make check` leaves out, so that the rest is quick."""
     here = Path(__file__).parent

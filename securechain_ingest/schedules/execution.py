@@ -66,7 +66,7 @@ async def execute(
                 run.error_kind = "interrupted"
                 _end(run, meter, "interrupted", now())
                 logger.warning("job_interrupted", job=run.job, run=run.id, reason=run.error)
-                await _hand_in(run, board, within_s=LAST_WORDS_S)
+                await _hand_in(run, board)
             raise
 
 
@@ -99,22 +99,33 @@ def _end(run: Run, meter: Meter, outcome: RunOutcome, now: datetime) -> None:
         run.metrics, run.settled = final, True
 
 
-async def _hand_in(run: Run, board: Board, *, within_s: float) -> None:
-    """Record the end and give up the lease."""
-    with anyio.move_on_after(within_s, shield=True):
-        while True:
-            try:
-                await board.end(run)
-            except RedisError:
-                await anyio.sleep(_TRY_AGAIN_S)
-            else:
-                return
-    logger.warning(
-        "run_not_handed_over" if run.outcome == "interrupted" else "run_record_lost",
-        job=run.job,
-        run=run.id,
-        reason="Redis was away for too long",
-    )
+async def _hand_in(run: Run, board: Board, *, within_s: float = LAST_WORDS_S) -> None:
+    """Record the end and give up the lease. If this is cancelled, it takes LAST_WORDS_S seconds more at most."""
+    try:
+        with anyio.move_on_after(within_s) as patience:
+            await _record_end(run, board)
+    except anyio.get_cancelled_exc_class():
+        with anyio.move_on_after(LAST_WORDS_S, shield=True) as patience:
+            await _record_end(run, board)
+        raise
+    finally:
+        if patience.cancelled_caught:
+            logger.warning(
+                "run_not_handed_over" if run.outcome == "interrupted" else "run_record_lost",
+                job=run.job,
+                run=run.id,
+                reason="Redis was away for too long",
+            )
+
+
+async def _record_end(run: Run, board: Board) -> None:
+    while True:
+        try:
+            await board.end(run)
+        except RedisError:
+            await anyio.sleep(_TRY_AGAIN_S)
+        else:
+            return
 
 
 async def _renew(run: Run, meter: Meter, board: Board, leased: anyio.CancelScope, lease_s: float) -> None:

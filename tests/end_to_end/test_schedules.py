@@ -33,11 +33,14 @@ class CommandLine:
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
         """Return what it prints; one that leaves with another code has failed."""
-        done = subprocess.run(
-            [SCRIPT, *arguments], env=self._environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
-        )
+        done = self._done(*arguments)
         assert done.returncode == code, done.stderr
         return done.stdout or done.stderr
+
+    def _done(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [SCRIPT, *arguments], env=self._environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        )
 
     def json(self, *arguments: str) -> Any:
         return json.loads(self(*arguments, "--json"))
@@ -47,10 +50,13 @@ class CommandLine:
         run_id = self("schedules", "run", job, *options).strip()
         block_until(lambda: run_id in {event["run"] for event in process.events("job_finished")}, f"run {run_id}")
         # A record reaches MongoDB up to a second after the run's end, and more on a slow machine.
-        block_until(lambda: run_id in {run["id"] for run in self.json("runs", "list")}, f"its record ({run_id})")
-        block_until(lambda: self.json("runs", "show", run_id)["settled"], f"its packages ({run_id})")
-        record: dict[str, Any] = self.json("runs", "show", run_id)
-        return record
+        return block_until(lambda: self._settled(run_id), f"its record and its packages ({run_id})")
+
+    def _settled(self, run_id: str) -> dict[str, Any]:
+        """Return the record of a run if that is there and final, or else nothing."""
+        done = self._done("runs", "show", run_id, "--json")
+        record: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}
+        return record if record.get("settled") else {}
 
 
 def test_three_daemons_run_a_job_once_at_each_time_and_never_twice_at_once(

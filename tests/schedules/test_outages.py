@@ -16,6 +16,7 @@ from securechain_ingest.drivers.redis_connection import connect
 from securechain_ingest.errors import StoreAway
 from securechain_ingest.runs import Job, Run, new_run_id
 from securechain_ingest.runs.store import RunStore
+from securechain_ingest.schedules import execution
 from securechain_ingest.schedules.board import Board, RunRequest
 from securechain_ingest.schedules.recorder import Recorder
 from tests.queue.cut_connection import Proxy
@@ -119,6 +120,30 @@ async def test_a_run_that_cannot_renew_its_lease_ends_before_another_daemon_take
     assert len(of_the_second) == 1
     assert first.outcome == "interrupted"
     assert (second.resumes, second.outcome) == (first.id, "succeeded")
+
+
+async def test_a_stop_does_not_wait_for_a_redis_that_is_away_longer_than_for_last_words(
+    installation: Installation, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "LAST_WORDS_S", 0.05)
+    has_begun, let_through = asyncio.Event(), asyncio.Event()
+
+    async def job(_run: Run) -> None:
+        has_begun.set()
+        await let_through.wait()
+
+    with capture_logs() as logs:
+        async with (
+            asyncio.timeout(60),
+            with_redis_to_cut(installation, redis_url) as (cut_off, proxy),
+            cut_off.scheduler(job, settings(), lease_s=120.0),
+        ):
+            await installation.board.request(JOB, RunRequest("the run", {}))
+            await has_begun.wait()
+            proxy.cut()
+            let_through.set()
+            await until(lambda: "job_finished" in [log["event"] for log in logs])
+    assert [log["run"] for log in logs if log["event"] == "run_record_lost"] == ["the run"]
 
 
 async def test_a_run_ends_while_mongodb_is_away_and_its_record_is_stored_later(
