@@ -63,8 +63,11 @@ class DaemonProcess:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        with nullcontext() if self._log is None else self._log.open("w", buffering=1) as log:
-            for line in self.process.stdout:
+        with (
+            self.process.stdout as told,
+            nullcontext() if self._log is None else self._log.open("w", buffering=1) as log,
+        ):
+            for line in told:
                 self.lines.append(line.rstrip("\n"))
                 if log is not None:
                     log.write(line)
@@ -93,11 +96,10 @@ class DaemonProcess:
         self.process.send_signal(number)
 
     def wait(self, timeout_s: float = PATIENCE_S) -> int:
-        """Return the exit code."""
+        """Return the exit code, once all that the daemon has told is read."""
         code = self.process.wait(timeout_s)
-        self._reader.join(5)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        # The pipe is closed by its reader: a busy machine may take seconds for the last lines.
+        self._reader.join(timeout_s)
         return code
 
     def stop(self) -> int:
