@@ -61,12 +61,12 @@ return found
 _REMOVE: Final = Script(
     """
 local removed = {}
-local function count(fields, run)
+local function count(fields, run, id)
     local found = {run = run}
     for i = 1, #fields, 2 do found[fields[i]] = fields[i + 1] end
-    if found.mark then
-        local held = redis.call('HGET', waiting, found.mark)
-        if held and string.sub(held, 1, #lane + 1) == lane .. ':' then redis.call('HDEL', waiting, found.mark) end
+    -- A newer message may stand for the package by now. One that waits for another try never does.
+    if found.mark and id and redis.call('HGET', waiting, found.mark) == lane .. ':' .. id then
+        redis.call('HDEL', waiting, found.mark)
     end
     if found.run and found.run ~= '' then
         redis.call('HINCRBY', run_counts, found.run .. ':' .. word, 1)
@@ -82,7 +82,7 @@ for i, id in ipairs(ids) do
     local pending = redis.pcall('XPENDING', stream, group, id, id, 1)
     local in_work = not pending.err and #pending > 0 and pending[1][3] < tonumber(handed_back_ms)
     if entry and not in_work then
-        count(entry[2], runs[i])
+        count(entry[2], runs[i], id)
         redis.pcall('XACK', stream, group, id)
         redis.call('XDEL', stream, id)
         removed[#removed + 1] = id
@@ -91,7 +91,7 @@ end
 for _, token in ipairs(tokens) do
     local payload = redis.call('HGET', payloads, token)
     if payload and redis.call('ZREM', retries, token) == 1 then
-        count(cmsgpack.unpack(payload), nil)
+        count(cmsgpack.unpack(payload))
         redis.call('HDEL', payloads, token)
         removed[#removed + 1] = token
     end

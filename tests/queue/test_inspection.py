@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from securechain_ingest.errors import StoreError
 from securechain_ingest.queue.entries import Entry
 from securechain_ingest.queue.handling import Outcome
-from securechain_ingest.queue.inspection import Queued, queued_messages, remove_messages
+from securechain_ingest.queue.inspection import RETRYING, Queued, queued_messages, remove_messages
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import LANES, Lane
 from securechain_ingest.queue.messages import Message
@@ -118,6 +118,32 @@ async def test_a_package_waits_no_more_once_its_message_is_removed_unless_it_wai
     await redis.hset(waiting, "flask", f"changed:{elsewhere[0]}")
     assert await remove(redis, queue, lanes=[Lane.LISTED]) == ["six", "flask"]
     assert await redis.hkeys(waiting) == [b"flask"]
+
+
+async def test_a_package_that_waits_anew_is_found_still_once_its_earlier_message_is_removed_from_the_retries(
+    redis: Redis, queue: QueueSettings
+) -> None:
+    async def act(entry: Entry) -> Outcome:
+        raise StoreError("the graph refuses")
+
+    queue = queue.model_copy(update={"retry_base_s": 1e8, "retry_max_s": 1e8})
+    message = Message("PyPIPackage", "six", internal=True)
+    await enqueue(redis, queue, "pypi", Lane.LISTED, [message])
+    async with running(redis, queue, Observer(act)) as reader:
+        await until(lambda: redis.zcard(Keys(queue.stream).retries("pypi", Lane.LISTED)))
+        reader.stop()
+    assert (await enqueue(redis, queue, "pypi", Lane.LISTED, [message])).added == 1
+    removed = await remove_messages(
+        redis,
+        queue.stream,
+        queue.group,
+        wanted=lambda queued: queued.state == RETRYING,
+        word="cancelled",
+        ecosystems=("pypi",),
+        lanes=LANES,
+    )
+    assert [each.state for each in removed] == [RETRYING]
+    assert (await enqueue(redis, queue, "pypi", Lane.LISTED, [message])).added == 0
 
 
 async def test_a_message_that_was_handed_back_can_be_removed(redis: Redis, queue: QueueSettings) -> None:
