@@ -13,6 +13,7 @@ import redis
 from tests.end_to_end.daemon_process import DaemonProcess
 from tests.end_to_end.graph_contents import PlainCypher
 from tests.queue_contents import is_settled, left, messages_pending
+from tests.registry_server import World
 from tests.schedules_off import SCHEDULES_OFF
 from tests.stores import AdvisoryTarget, GraphTarget, store_variables
 from tests.waiting import PATIENCE_S, block_until
@@ -57,6 +58,11 @@ def send(queue: redis.Redis) -> Send:
         queue.xadd(STREAM, {"data": json.dumps({"node_type": node_type, "package": package, **keys})})
 
     return send
+
+
+def submit_all(world: World, send: Send) -> None:
+    for package in world.truth().values():
+        send(package.label, package.registry_name)
 
 
 def settled(queue: redis.Redis) -> bool:

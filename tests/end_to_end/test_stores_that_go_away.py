@@ -54,7 +54,11 @@ def started(
             yield process, everything
 
 
-@pytest.mark.parametrize("name", ["redis", "graph", "advisories"])
+@pytest.mark.parametrize(
+    ("graph_server", "name"),
+    [("arcadedb", "redis"), ("arcadedb", "graph"), ("neo4j", "graph"), ("arcadedb", "advisories")],
+    indirect=["graph_server"],
+)
 def test_a_store_that_goes_away_twice_in_the_middle_loses_no_message(
     name: str,
     stores: tuple[dict[str, CutStore], dict[str, str]],

@@ -18,8 +18,11 @@ import pytest
 from securechain_ingest.registries.npm.names import NPM
 from tests.end_to_end.daemon_process import SCRIPT, without_settings
 from tests.end_to_end.graph_contents import PlainCypher
+from tests.end_to_end.one_graph_server import graph_target
 from tests.registry_server import Fault, FaultKind, Server, World, npm, serve
 from tests.waiting import PATIENCE_S, block_until
+
+__all__ = ["graph_target"]
 
 NAMES = [f"package-{number:02}" for number in range(50)]
 STALLED = NAMES[45]
