@@ -48,6 +48,7 @@ class ImportNamesCache:
         self._ttl_s = int(ttl_s)
         self._unsaved: dict[str, bytes] = {}
         self._saving: asyncio.Task[None] | None = None
+        self._save_turn = asyncio.Lock()
 
     async def get(self, package: Package) -> ImportNames | None:
         """Return the names of the version that a user gets by default, or None if they are not cached."""
@@ -95,21 +96,22 @@ class ImportNamesCache:
             self._saving = asyncio.create_task(self._save_soon(), name="import names")
 
     async def close(self) -> None:
-        """Write what is not in Redis yet. It raises nothing."""
+        """Write what is not in Redis yet, and wait for what is being written. It raises nothing."""
         if self._saving is not None:
             self._saving.cancel()
         await self._save()
 
     async def _save(self) -> None:
         """Write the entries that are not in Redis yet. If that fails, they are lost, which costs a download."""
-        entries, self._unsaved = self._unsaved, {}
-        if not entries:
-            return
-        try:
-            with store_errors():
-                await _SAVE.run(self._redis, names=list(entries), values=list(entries.values()), ttl_s=self._ttl_s)
-        except (StoreError, ConfigError) as error:
-            logger.warning("import_names_not_remembered", packages=len(entries), reason=str(error))
+        async with self._save_turn:
+            entries, self._unsaved = self._unsaved, {}
+            if not entries:
+                return
+            try:
+                with store_errors():
+                    await _SAVE.run(self._redis, names=list(entries), values=list(entries.values()), ttl_s=self._ttl_s)
+            except (StoreError, ConfigError) as error:
+                logger.warning("import_names_not_remembered", packages=len(entries), reason=str(error))
 
     async def _save_soon(self) -> None:
         await asyncio.sleep(_SAVED_AFTER_S)

@@ -41,6 +41,8 @@ def started(
 ) -> Iterator[tuple[DaemonProcess, dict[str, str]]]:
     patient = {
         "SECURECHAIN_QUEUE__MAX_DELIVERIES": "2",
+        # What was taken when the answer was lost is taken again after this.
+        "SECURECHAIN_QUEUE__LEASE_S": "15",
         "SECURECHAIN_REDIS__TIMEOUT_S": "2",
         "SECURECHAIN_VULNERABILITIES__TIMEOUT_S": "2",
         # One after the other, so that there is a middle.

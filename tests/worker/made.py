@@ -220,4 +220,6 @@ async def made_bench(
         GraphBatcher(stores.graph, GraphSettings(linger_s=0)) as batcher,
     ):
         await stores.graph.ensure_schema([NPM])
-        yield Bench(MadeRegistry(), stores, batcher, read)
+        bench = Bench(MadeRegistry(), stores, batcher, read)
+        yield bench
+        await bench.names.close()
