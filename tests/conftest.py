@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from securechain_ingest.embedded import process
 from tests.kept_parsers import end_kept_parsers
 from tests.neo4j import server as real_neo4j
-from tests.stores import AdvisoryTarget, GraphTarget, empty_graph, local_stores
+from tests.stores import QUICK_JAVA, AdvisoryTarget, GraphTarget, empty_graph, local_stores
 
 SHARED_FIXTURES = Path(__file__).resolve().parents[2] / "shared" / "fixtures"
 
@@ -41,8 +41,7 @@ _SLOW_ROOMS = frozenset(
 
 
 def pytest_configure() -> None:
-    """A graph server that lives for some minutes does not get back what Java's second compiler costs it."""
-    os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+    os.environ.setdefault("JDK_JAVA_OPTIONS", QUICK_JAVA)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,12 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from neo4j import GraphDatabase
 
 from securechain_ingest.embedded import StoreAddresses, embedded_stores
 from securechain_ingest.settings import EmbeddedSettings
 from tests.waiting import PATIENCE_S
+
+QUICK_JAVA: Final = "-XX:TieredStopAtLevel=1"
+"""A graph server that lives for some minutes does not get back what Java's second compiler costs it."""
 
 
 @dataclass(frozen=True, slots=True)

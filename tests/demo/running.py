@@ -20,11 +20,10 @@ from securechain_ingest.configuration import FIXED_NAMES, PREFIX
 from securechain_ingest.embedded.process import free_ports
 from tests.registry_server import World, serve
 from tests.registry_server.server import REPOSITORY
+from tests.stores import QUICK_JAVA
 
 COMMAND: Final = (sys.executable, "-m", "securechain_ingest")
 _MARK: Final = "# Written by the demonstration at each start."
-_QUICK_JAVA: Final = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-"""A server that lives for a quarter of an hour does not get back what its second compiler costs."""
 _START_S: Final = 300.0
 _END_S: Final = 60.0
 
@@ -140,7 +139,7 @@ def _environment() -> dict[str, str]:
     others = {
         name: value for name, value in os.environ.items() if not name.startswith(PREFIX) and name not in FIXED_NAMES
     }
-    return {**others, "JAVA_TOOL_OPTIONS": _QUICK_JAVA}
+    return {**others, "JAVA_TOOL_OPTIONS": f"{QUICK_JAVA} -XX:+UseSerialGC"}
 
 
 def _free_port(wanted: int) -> int:

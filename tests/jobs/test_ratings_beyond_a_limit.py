@@ -63,6 +63,7 @@ async def test_its_old_ratings_stay_and_the_log_says_so(bench: AdvisoryBench) ->
         message = Message("PyPIPackage", "flask", refresh=True, internal=True)
         with structlog.testing.capture_logs() as logs:
             await worker.handle(entry_of(message))
+        await names.close()
     ratings = await bench.ratings(pypi("flask"))
     assert len(ratings) == len(VERSIONS) + 1
     assert (ratings["1.0"], ratings["3.7"]) == ((9.8, ["GHSA-1"]), (0.0, []))

@@ -221,5 +221,7 @@ async def made_bench(
     ):
         await stores.graph.ensure_schema([NPM])
         bench = Bench(MadeRegistry(), stores, batcher, read)
-        yield bench
-        await bench.names.close()
+        try:
+            yield bench
+        finally:
+            await bench.names.close()
