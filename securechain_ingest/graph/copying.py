@@ -36,11 +36,12 @@ MATCH (p:PACKAGE {purl: purl})
 RETURN p.purl AS purl, properties(p) AS properties, COUNT { (p)-[:HAVE]->() } AS versions
 """
 
-# With `(t:PACKAGE)` Neo4j may go through all packages for each version, in search of those that it requires.
+# A label in a pattern allows Neo4j to begin there. With `(t:PACKAGE)` it may go through all packages for each version,
+# in search of those that it requires, and with `(v:Version)` through all versions for each package.
 _VERSIONS: Final = """
 UNWIND $purls AS purl
-MATCH (p:PACKAGE {purl: purl})-[:HAVE]->(v:Version)
-WHERE v.purl IS NOT NULL
+MATCH (p:PACKAGE {purl: purl})-[:HAVE]->(v)
+WHERE 'Version' IN labels(v) AND v.purl IS NOT NULL
 WITH purl, p.name AS name, v ORDER BY v.purl SKIP $skip LIMIT $limit
 RETURN purl AS package, name AS package_name, properties(v) AS properties,
        [(v)-[r:REQUIRE]->(t) WHERE 'PACKAGE' IN labels(t) AND t.purl IS NOT NULL |
