@@ -40,6 +40,7 @@ from securechain_ingest.registries.maven.resolution import Effectives
 from securechain_ingest.registries.npm.client import Npm
 from securechain_ingest.registries.npm.names import identify
 from securechain_ingest.registries.npm.packument import parse_packument
+from securechain_ingest.service import PRELOADED
 from securechain_ingest.settings import ArchiveSettings, HttpSettings
 from tests.registries.asking import kept_in
 from tests.registry_server import Shape, generate, spawn
@@ -230,7 +231,7 @@ async def main() -> None:
     favour_the_event_loop()
     rows: list[dict[str, object]] = []
     async with (
-        ParserPool(ArchiveSettings(), preload=("securechain_ingest.registries.building",)) as pool,
+        ParserPool(ArchiveSettings(), preload=PRELOADED) as pool,
         made_registry(pool) as registry,
     ):
         names = [package.registry_name for package in large.truth().values()]

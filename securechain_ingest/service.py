@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import ArchiveReader
@@ -19,7 +20,7 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.rates import EndpointTurns
 from securechain_ingest.queue.room import RequiredRoom
 from securechain_ingest.queue.unfinished_import import refuse_unfinished_import
-from securechain_ingest.registries import DECLARATIONS, ECOSYSTEMS
+from securechain_ingest.registries import DECLARATIONS, ECOSYSTEMS, PARSERS
 from securechain_ingest.registries.building import build_registries
 from securechain_ingest.registries.kit.kept_documents import KeptDocuments
 from securechain_ingest.registries.protocol import Registry
@@ -31,6 +32,14 @@ from securechain_ingest.worker.ratings import Ratings
 from securechain_ingest.worker.refused_archives import RefusedArchives
 from securechain_ingest.worker.visitor import Visitor
 from securechain_ingest.worker.worker import Worker
+
+PRELOADED: Final = (
+    *PARSERS,
+    "securechain_ingest.archives.remote",
+    "securechain_ingest.advisories.matching",
+    "securechain_ingest.advisories.osv",
+)
+"""The parser processes of a daemon import these modules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,7 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
             slow_down={each.key: each.slow_down for declared in DECLARATIONS for each in declared.endpoints},
             shared=lambda endpoint: EndpointTurns(stores.redis, settings.queue.stream, endpoint),
         ) as http,
-        ParserPool(settings.archives, preload=("securechain_ingest.registries.building",)) as pool,
+        ParserPool(settings.archives, preload=PRELOADED) as pool,
         GraphBatcher(stores.graph, settings.graph) as batcher,
     ):
         keys = Keys(settings.queue.stream)

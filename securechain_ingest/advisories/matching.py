@@ -15,15 +15,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice, pairwise
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio.lowlevel
 import structlog
 
 from securechain_ingest.advisories.records import Document, Order, Record, Span, read
 from securechain_ingest.advisories.scores import means, score_of_group
-from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.model import Ecosystem, PackageRef, Rating
+
+if TYPE_CHECKING:
+    from securechain_ingest.archives.pool import ParserPool
 
 RULE: Final = 3
 """This number goes up when the rule changes which versions are affected or how they are rated. The next sync of the

@@ -17,15 +17,17 @@ from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from urllib.parse import quote
 
 import anyio.to_thread
 import orjson
 
-from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import Malformed
-from securechain_ingest.http.client import HttpClient
+
+if TYPE_CHECKING:
+    from securechain_ingest.archives.pool import ParserPool
+    from securechain_ingest.http.client import HttpClient
 
 Record: TypeAlias = dict[str, Any]
 

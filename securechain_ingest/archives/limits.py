@@ -9,10 +9,12 @@ archives in it; otherwise a thousand inner archives could have a thousand times 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from securechain_ingest.errors import ArchiveRefused
-from securechain_ingest.settings import ArchiveSettings
+
+if TYPE_CHECKING:
+    from securechain_ingest.settings import ArchiveSettings
 
 
 @dataclass(frozen=True, slots=True)

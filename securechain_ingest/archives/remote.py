@@ -11,14 +11,16 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import IO, BinaryIO, Protocol, Self, TypeVar, cast
+from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, Self, TypeVar, cast
 
 import anyio.to_thread
 
 from securechain_ingest.archives.faults import CPU_TIME, MEMORY, TIME
-from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.sparse import MissingBytes, SparseFile
 from securechain_ingest.errors import ArchiveRefused, Unavailable
+
+if TYPE_CHECKING:
+    from securechain_ingest.archives.pool import ParserPool
 
 T = TypeVar("T")
 

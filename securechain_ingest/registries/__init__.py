@@ -32,6 +32,13 @@ def _declared_in(package: str) -> Declaration:
 DECLARATIONS: Final = tuple(map(_declared_in, _REGISTERED))
 """Whatever is derived from the declarations keeps their order."""
 
+PARSERS: Final = tuple(
+    f"{package}.{module}"
+    for package, declaration in zip(_REGISTERED, DECLARATIONS, strict=True)
+    for module in declaration.parsers
+)
+"""These modules have the functions that run in parser processes."""
+
 ECOSYSTEMS: Final[tuple[Ecosystem, ...]] = tuple(declaration.ecosystem for declaration in DECLARATIONS)
 
 BY_OSV: Final = {

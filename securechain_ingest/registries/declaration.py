@@ -27,6 +27,9 @@ class Declaration:
     """This identifies a package by any spelling of its name. It raises InvalidName."""
     registry: Callable[[], RegistryClass]
     """This imports and returns the class that reads the registry."""
+    parsers: tuple[str, ...]
+    """Parser processes import these modules of its folder when they start, and any other when it is first needed. The
+    modules have the functions that such a process runs, and import nothing that opens a connection."""
 
     endpoints: tuple[Endpoint, ...]
 

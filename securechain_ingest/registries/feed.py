@@ -9,13 +9,14 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast, runtime_checkable
 
 import orjson
 from isal import isal_zlib
 
-from securechain_ingest.archives.pool import ParserPool
-from securechain_ingest.http.client import HttpClient
+if TYPE_CHECKING:
+    from securechain_ingest.archives.pool import ParserPool
+    from securechain_ingest.http.client import HttpClient
 
 PAGE_NAMES = 10_000
 """One page of a listing has at most this many names."""

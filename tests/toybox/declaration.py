@@ -22,6 +22,7 @@ DECLARATION: Final = Declaration(
     ecosystem=TOYBOX,
     identify=identify,
     registry=_registry,
+    parsers=("import_names",),
     endpoints=(
         Endpoint(key="toybox_index", url="http://127.0.0.1:1/index", rate=4.0, connections=2),
         Endpoint(key="toybox_files", url="http://127.0.0.1:1/files", rate=8.0, connections=3),

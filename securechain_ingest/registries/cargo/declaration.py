@@ -22,6 +22,7 @@ DECLARATION: Final = Declaration(
     ecosystem=CARGO,
     identify=identify,
     registry=_registry,
+    parsers=("dump", "import_names", "index", "updates"),
     endpoints=(
         Endpoint(key="crates_index", url="https://index.crates.io", rate=20.0, connections=8),
         Endpoint(key="crates_static", url="https://static.crates.io", rate=20.0, connections=8),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import Stale
-from securechain_ingest.http.client import HttpClient, Response
 from securechain_ingest.model import KnownPackage
+
+if TYPE_CHECKING:
+    from securechain_ingest.archives.pool import ParserPool
+    from securechain_ingest.http.client import HttpClient, Response
 
 T = TypeVar("T")
 

@@ -7,9 +7,11 @@ that a failure or a kill costs one portion, and one package does not keep all ot
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from securechain_ingest.archives.pool import ParserPool
+if TYPE_CHECKING:
+    from securechain_ingest.archives.pool import ParserPool
+
 
 PORTION: Final = 200
 """At most so many versions of a package are asked for at a request each in one reading."""

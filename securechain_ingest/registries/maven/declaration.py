@@ -22,6 +22,7 @@ DECLARATION: Final = Declaration(
     ecosystem=MAVEN,
     identify=identify,
     registry=_registry,
+    parsers=("import_names", "index_records", "metadata", "package", "pom", "resolution"),
     endpoints=(
         # Its front also forbids what comes too fast, instead of asking for fewer requests.
         Endpoint(

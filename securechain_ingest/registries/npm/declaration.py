@@ -22,6 +22,7 @@ DECLARATION: Final = Declaration(
     ecosystem=NPM,
     identify=identify,
     registry=_registry,
+    parsers=("feed", "import_names", "packument"),
     endpoints=(
         Endpoint(key="npm_registry", url="https://registry.npmjs.org", rate=5.0, connections=8),
         Endpoint(key="npm_replicate", url="https://replicate.npmjs.com/registry", rate=2.0, connections=2),

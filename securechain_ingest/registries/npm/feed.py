@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import orjson
 
-from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import CursorLost, Malformed
-from securechain_ingest.http.client import HttpClient
 from securechain_ingest.registries.feed import Change, ChangesPage, Listed, ListingPage, pack
 from securechain_ingest.registries.kit.documents import read_document
 from securechain_ingest.registries.kit.json_documents import as_table, as_text, load_object
 from securechain_ingest.registries.kit.lines import Lines
+
+if TYPE_CHECKING:
+    from securechain_ingest.archives.pool import ParserPool
+    from securechain_ingest.http.client import HttpClient
 
 LIMIT: Final = 10_000
 """The service gives at most this many rows in one page."""

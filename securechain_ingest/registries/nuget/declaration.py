@@ -22,6 +22,7 @@ DECLARATION: Final = Declaration(
     ecosystem=NUGET,
     identify=identify,
     registry=_registry,
+    parsers=("catalog", "import_names", "registration", "service_index"),
     endpoints=(Endpoint(key="nuget_api", url="https://api.nuget.org", rate=20.0, connections=8),),
     ingestion_cron="0 7 * * SUN",
     updates_cron="0 20 * * *",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin
 
-from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import Malformed, NotFound
-from securechain_ingest.http.client import HttpClient
 from securechain_ingest.registries.kit.json_documents import as_list, load_object
+
+if TYPE_CHECKING:
+    from securechain_ingest.archives.pool import ParserPool
+    from securechain_ingest.http.client import HttpClient
 
 PATH: Final = "v3/index.json"
 NEAR_NAMES: Final = 5

@@ -22,6 +22,7 @@ DECLARATION: Final = Declaration(
     ecosystem=PYPI,
     identify=identify,
     registry=_registry,
+    parsers=("documents", "import_names", "source_names"),
     endpoints=(
         Endpoint(key="pypi", url="https://pypi.org", rate=10.0, connections=16),
         Endpoint(key="pypi_files", url="https://files.pythonhosted.org", rate=50.0, connections=16),

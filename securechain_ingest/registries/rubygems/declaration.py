@@ -22,6 +22,7 @@ DECLARATION: Final = Declaration(
     ecosystem=RUBYGEMS,
     identify=identify,
     registry=_registry,
+    parsers=("api", "gem_list", "import_names", "info"),
     endpoints=(
         Endpoint(key="rubygems_index", url="https://index.rubygems.org", rate=15.0, connections=8),
         # The API and the files have one host, so that they share its limit.

@@ -11,6 +11,7 @@ from securechain_ingest.errors import Malformed, TooLarge
 from securechain_ingest.registries.kit.json_documents import load_object, loads
 from securechain_ingest.registries.npm.names import identify
 from securechain_ingest.registries.npm.packument import parse_packument
+from securechain_ingest.service import PRELOADED
 from securechain_ingest.settings import ArchiveSettings
 
 TOO_LARGE = b'{"versions": {%s}}' % b",".join(b'"%d": {"dependencies": {}}' % number for number in range(1_200_000))
@@ -35,11 +36,10 @@ async def test_a_document_that_takes_more_memory_than_there_is_is_refused_for_th
     None
 ):
     settings = ArchiveSettings(processes=1, memory_bytes=400 * 1024 * 1024)
-    for parse in (functools.partial(parse_packument, ref=identify("made"), url="http://made"), _load):
-        async with ParserPool(settings, preload=("securechain_ingest.registries.building",)) as pool:
+    for parse in (
+        functools.partial(parse_packument, ref=identify("made"), url="http://made"),
+        functools.partial(load_object, url="http://made"),
+    ):
+        async with ParserPool(settings, preload=PRELOADED) as pool:
             with pytest.raises(TooLarge, match="memory"):
                 await pool.parse_document(parse, TOO_LARGE)
-
-
-def _load(body: bytes) -> int:
-    return len(load_object(body, "http://made"))
