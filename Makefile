@@ -46,9 +46,10 @@ lint: setup
 check: lint
 	$(BIN)/pytest -q -m "not slow" --hypothesis-profile quick $(PARALLEL)
 
-# Two processes of tests, each with servers of its own; the tests of a file stay together. WORKERS=0: one process.
-WORKERS ?= 2
-PARALLEL = --numprocesses $(WORKERS) --dist loadfile
+# Each process of tests has servers of its own (tests/distribution.py). Many tests wait for other processes: three keep
+# two processors busy. WORKERS=0: one process.
+WORKERS ?= 3
+PARALLEL = --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
 ## test: style, types and all tests, against real servers
 test: lint
 	$(BIN)/pytest $(PARALLEL)

@@ -12,6 +12,7 @@ import redis
 from hypothesis import HealthCheck, settings
 
 from securechain_ingest.embedded import process
+from tests.distribution import ByFileAndStore, arrange
 from tests.kept_parsers import end_kept_parsers
 from tests.neo4j import server as real_neo4j
 from tests.stores import QUICK_JAVA, AdvisoryTarget, GraphTarget, empty_graph, local_stores
@@ -44,13 +45,19 @@ def pytest_configure() -> None:
     os.environ.setdefault("JDK_JAVA_OPTIONS", QUICK_JAVA)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `make check` leaves out, so that the rest is quick."""
+    """Arrange the tests, and mark what `make check` leaves out, so that the rest is quick."""
     here = Path(__file__).parent
+    arrange(items, here)
     for item in items:
         room = item.path.relative_to(here).parts[0]
         if room in _SLOW_ROOMS or not _SLOW_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFileAndStore:
+    return ByFileAndStore(config, log)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
