@@ -75,6 +75,7 @@ async def measure(environment: Mapping[str, str], packages: int, server: str) ->
             )
         serving.cancel()
         await asyncio.wait([serving])
+        await app.close()
         if server == "neo4j":
             print_header("What Neo4j does for it", "operators of each plan")
             print_table([{"statement": each, "operators": await operators(stores, each)} for each in STATEMENTS])

@@ -65,6 +65,10 @@ class Website(Starlette):
         with suppress(StoreError):
             await self._overview.overview()
 
+    async def close(self) -> None:
+        """End what is still asked of the stores, so that they can be closed."""
+        await self._overview.close()
+
 
 def build_app(parts: Parts) -> Website:
     """Return the page, which nobody has looked at yet."""

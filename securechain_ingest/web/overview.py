@@ -122,11 +122,11 @@ class OverviewReader:
         self._advisories = Remembered(self._of_advisories, good_for_s=15.0)
         self._activity = Remembered(lambda: activity_of(stores.redis, stream), good_for_s=10.0)
         self._state = Remembered(self._of_board, good_for_s=4.0)
+        self._slow = (self._size, self._state, self._activity, self._letters, self._advisories, self._answers)
 
     async def overview(self) -> Overview:
         """Return the figures of the front page. Raise StoreError if Redis does not answer."""
-        slow = (self._size, self._state, self._activity, self._letters, self._advisories, self._answers)
-        await asyncio.gather(*(each.get() for each in slow))
+        await asyncio.gather(*(each.get() for each in self._slow))
         snapshot = await self._collected.figures()
         size, letters, activity = self._size.answer, self._letters.answer, self._activity.answer or {}
         registries = tuple(
@@ -146,6 +146,10 @@ class OverviewReader:
             advisories=self._advisories.answer,
             stores=self._answers.answer or {},
         )
+
+    async def close(self) -> None:
+        """End what is still asked for in the background. Nobody looks any more."""
+        await asyncio.gather(*(each.close() for each in self._slow))
 
     def _registry(
         self,

@@ -36,6 +36,7 @@ class Page:
         finally:
             preparing.cancel()
             await asyncio.wait([preparing])
+            await self.app.close()
 
     async def _prepare(self) -> None:
         try:

@@ -49,6 +49,12 @@ class Remembered(Generic[T]):
         """Ask anew the next time, because an action has changed something."""
         self._asked_at = float("-inf")
 
+    async def close(self) -> None:
+        """End the question that is under way, if any: the store that it asks may be closed then."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.wait([self._asking])
+
     async def _refresh(self) -> None:
         self._asked_at = time.monotonic()
         try:

@@ -128,6 +128,7 @@ async def long_texts(shown: Demo) -> AsyncIterator[ServedPage]:
         yield ServedPage(f"http://127.0.0.1:{listener.getsockname()[1]}/login?token={_TOKEN}")
         serving.cancel()
         await asyncio.wait([serving])
+        await app.close()
 
 
 async def _fill(stores: Stores, settings: Settings) -> None:

@@ -98,3 +98,4 @@ async def site(
             yield WebSite(client, stores, settings, progress, clock, app)
         serving.cancel()
         await asyncio.wait([serving])
+        await app.close()
