@@ -27,7 +27,6 @@ TOOLS = {
     "hatchling": "builds the package",
     "pytest-randomly": "pytest loads it",
     "pytest-timeout": "pytest loads it",
-    "pytest-xdist": "make test gives it two processes",
     "ruff": "make lint",
     "types-lxml": "for mypy",
     "types-psutil": "for mypy",
