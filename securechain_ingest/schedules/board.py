@@ -128,8 +128,8 @@ class Board:
         await self._redis.hsetnx(self._key("ticks"), job, int(now.timestamp()))
 
     async def pass_over(self, job: str, tick: datetime) -> None:
-        """Let only the ticks after this one count."""
-        await self._redis.hset(self._key("ticks"), job, int(tick.timestamp()))
+        """Let only the ticks after this one count, or after a later one that is claimed already."""
+        await scripts.PASS_OVER.run(self._redis, ticks=self._key("ticks"), job=job, tick=int(tick.timestamp()))
 
     async def forget_ticks(self, job: str) -> None:
         """Forget the ticks of a disabled job, so that it does not catch up what it has missed."""

@@ -99,6 +99,16 @@ return 1
     arguments="job run started_at record is_kept is_resumable is_given_up ended_at latest_at",
 )
 
+# Another daemon may have claimed a later tick meanwhile, which must not come again.
+PASS_OVER = Script(
+    """
+local last = redis.call('HGET', ticks, job)
+if not last or tonumber(last) < tonumber(tick) then redis.call('HSET', ticks, job, tick) end
+""",
+    keys="ticks",
+    arguments="job tick",
+)
+
 # A field of a hash is changed only if it is still as it was seen: another command or a daemon may have changed it.
 REPLACE = Script(
     """

@@ -1,10 +1,11 @@
-"""This tests daemons on one Redis whose configurations differ: in one of them a job is disabled."""
+"""This tests daemons on one Redis that differ: in one of them a job is disabled, or one is behind the others."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
 from securechain_ingest.runs import Run
+from securechain_ingest.schedules.board import Claim
 from securechain_ingest.schedules.recorder import Recorder
 from securechain_ingest.schedules.scheduler import Scheduler
 from tests.schedules.conftest import JOB, STREAM, Installation, settings
@@ -43,3 +44,19 @@ async def test_a_daemon_that_does_not_run_a_job_takes_no_tick_from_one_that_does
         schedule[1].stop()
 
     assert tick == NOON
+
+
+async def test_a_daemon_that_gives_up_an_old_tick_does_not_bring_back_a_later_one(installation: Installation) -> None:
+    board = installation.board
+    later = NOON + timedelta(hours=1)
+    first, second = (Run(id=each, job=JOB, started_at=later) for each in ("first", "second"))
+    claim: Claim = "ticks", JOB, int(later.timestamp())
+    assert await board.start(first, claim, lease_s=30) == "started"
+    await board.pass_over(JOB, NOON)
+    assert await board.start(second, claim, lease_s=30) == "taken"
+
+
+async def test_a_tick_that_is_given_up_is_not_looked_at_again(installation: Installation) -> None:
+    await installation.board.first_seen(JOB, NOON - timedelta(hours=1))
+    await installation.board.pass_over(JOB, NOON)
+    assert (await installation.board.state()).ticks == {JOB: int(NOON.timestamp())}
