@@ -49,7 +49,7 @@ check: lint
 # Each process of tests has servers of its own (tests/distribution.py). Many tests wait for other processes: three keep
 # two processors busy. WORKERS=0: one process.
 WORKERS ?= 3
-PARALLEL = --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 ## test: style, types and all tests, against real servers
 test: lint
 	$(BIN)/pytest $(PARALLEL)

@@ -46,10 +46,10 @@ def pytest_configure() -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Arrange the tests, and mark what `make check` leaves out, so that the rest is quick."""
     here = Path(__file__).parent
-    arrange(items, here)
+    arrange(items, here, config)
     for item in items:
         room = item.path.relative_to(here).parts[0]
         if room in _SLOW_ROOMS or not _SLOW_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
@@ -57,6 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFileAndStore:
+    """Hand the tests out to the processes in this way, whatever `--dist` says."""
     return ByFileAndStore(config, log)
 
 

@@ -7,6 +7,7 @@ process is left alone with them at the end.
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -17,15 +18,22 @@ _ROOMS_THAT_WAIT = frozenset({"browser", "chaos", "demo", "embedded", "end_to_en
 
 
 class ByFileAndStore(LoadScopeScheduling):  # type: ignore[misc]
-    """It hands out whole files, and the tests of each group of pytest-xdist apart from them."""
+    """It hands out whole files, and the tests that need Neo4j apart from them, all to one process.
+
+    Only the processes that run tests know what a test needs. They list the tests that need Neo4j in pytest's cache
+    before they are handed any.
+    """
+
+    @cached_property
+    def _with_neo4j(self) -> frozenset[str]:
+        return frozenset(_list_of(self.config).read_text(encoding="utf-8").splitlines())
 
     def _split_scope(self, nodeid: str) -> str:
-        _, mark, group = nodeid.rpartition("]")[2].rpartition("@")
-        return group if mark else nodeid.partition("::")[0]
+        return _NEO4J if nodeid in self._with_neo4j else nodeid.partition("::")[0]
 
 
-def arrange(items: list[pytest.Item], here: Path) -> None:
-    """Put the tests in the order in which they are handed out, and mark those that need Neo4j."""
+def arrange(items: list[pytest.Item], here: Path, config: pytest.Config) -> None:
+    """Put the tests in the order in which they are handed out, and list those that need Neo4j."""
 
     def turn(item: pytest.Item) -> int:
         if _needs_neo4j(item):
@@ -33,13 +41,18 @@ def arrange(items: list[pytest.Item], here: Path) -> None:
         return 1 if item.path.relative_to(here).parts[0] in _ROOMS_THAT_WAIT else 2
 
     items.sort(key=turn)
-    for item in items:
-        if _needs_neo4j(item):
-            item.add_marker(pytest.mark.xdist_group(_NEO4J))
+    if hasattr(config, "workerinput"):
+        with_neo4j = [item.nodeid for item in items if _needs_neo4j(item)]
+        _list_of(config).write_text("\n".join(with_neo4j), encoding="utf-8")
+
+
+def _list_of(config: pytest.Config) -> Path:
+    assert config.cache is not None, "pytest's cache is needed to run tests in several processes"
+    return config.cache.mkdir("distribution") / "with_neo4j"
 
 
 def _needs_neo4j(item: pytest.Item) -> bool:
     call = getattr(item, "callspec", None)
-    if call is not None and call.params.get("graph_server") == "neo4j":
-        return True
+    if call is not None and "graph_server" in call.params:
+        return bool(call.params["graph_server"] == "neo4j")
     return "neo4j_server" in getattr(item, "fixturenames", ())
