@@ -1,8 +1,9 @@
 """This says which process of tests runs which tests, and in which order.
 
 A real Neo4j takes minutes of a processor until it is warm. All tests that need it run in one process, so that only one
-is started; all other tests of a file stay together. Rooms whose tests wait for other processes come first, so that no
-process is left alone with them at the end.
+is started. The same holds for what the tests with a browser look at. All other tests of a file stay together. What
+takes long comes first, so that no process is left alone with it at the end: those tests, and then the rooms whose tests
+wait for other processes.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 _NEO4J = "neo4j"
-_ROOMS_THAT_WAIT = frozenset({"browser", "chaos", "demo", "embedded", "end_to_end", "snapshot", "soak"})
+_BROWSER = "tests/browser/"
+_ROOMS_THAT_WAIT = frozenset({"chaos", "demo", "embedded", "end_to_end", "snapshot", "soak"})
 
 
 class ByFileAndStore(LoadScopeScheduling):  # type: ignore[misc]
-    """It hands out whole files, and the tests that need Neo4j apart from them, all to one process.
+    """It hands out whole files, except those with a browser, which one process gets together, and the tests that need
+    Neo4j, which one process gets whatever file they are in.
 
     Only the processes that run tests know what a test needs. They list the tests that need Neo4j in pytest's cache
     before they are handed any.
@@ -29,7 +32,9 @@ class ByFileAndStore(LoadScopeScheduling):  # type: ignore[misc]
         return frozenset(_list_of(self.config).read_text(encoding="utf-8").splitlines())
 
     def _split_scope(self, nodeid: str) -> str:
-        return _NEO4J if nodeid in self._with_neo4j else nodeid.partition("::")[0]
+        if nodeid in self._with_neo4j:
+            return _NEO4J
+        return _BROWSER if nodeid.startswith(_BROWSER) else nodeid.partition("::")[0]
 
 
 def arrange(items: list[pytest.Item], here: Path, config: pytest.Config) -> None:
@@ -38,7 +43,9 @@ def arrange(items: list[pytest.Item], here: Path, config: pytest.Config) -> None
     def turn(item: pytest.Item) -> int:
         if _needs_neo4j(item):
             return 0
-        return 1 if item.path.relative_to(here).parts[0] in _ROOMS_THAT_WAIT else 2
+        if item.nodeid.startswith(_BROWSER):
+            return 1
+        return 2 if item.path.relative_to(here).parts[0] in _ROOMS_THAT_WAIT else 3
 
     items.sort(key=turn)
     if hasattr(config, "workerinput"):

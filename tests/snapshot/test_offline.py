@@ -30,6 +30,8 @@ def neo4j_admin(home: Path, command: list[str]) -> None:
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
 
 
+# One source is enough: the tests of the import read the tables of both servers.
+@pytest.mark.parametrize("installations", ["to neo4j"], indirect=True)
 async def test_the_printed_command_and_what_follows_it_make_the_same_graph(
     installations: tuple[WholeInstallation, WholeInstallation],
     redis_server: str,
