@@ -26,8 +26,19 @@ local function has_ended()
 end
 """
 
+# The first who comes with a newer time of a tick or look claims it.
+_NEWER = """
+local function claim_newer(hash, field, time)
+    local last = redis.call('HGET', hash, field)
+    if last and tonumber(last) >= tonumber(time) then return false end
+    redis.call('HSET', hash, field, time)
+    return true
+end
+"""
+
 START = Script(
     _ID
+    + _NEWER
     + """
 -- The driver asks again if the answer was lost. The id of a run that was asked for is no sign: all daemons have it.
 if redis.call('HGET', starts, job) == start and redis.call('GET', lease) == run then return {'started'} end
@@ -35,10 +46,8 @@ local at = redis.call('HGET', latest, job)
 if at and at > started_at then return {'early', at} end
 -- One daemon alone has a claim: a newer time of a tick or look, a request, or the id of the run that is resumed.
 if how == 'ticks' or how == 'looks' then
-    -- The first who comes with a newer time has claimed it, whether a run can begin or not.
-    local last = redis.call('HGET', claimed, field)
-    if last and tonumber(last) >= tonumber(claim) then return {'taken'} end
-    redis.call('HSET', claimed, field, claim)
+    -- It has claimed it whether a run can begin or not.
+    if not claim_newer(claimed, field, claim) then return {'taken'} end
 elseif how == 'requests' then
     if redis.call('HGET', claimed, field) ~= claim then return {'taken'} end
 elseif id_under_way() ~= claim then
@@ -101,9 +110,9 @@ return 1
 
 # Another daemon may have claimed a later tick meanwhile, which must not come again.
 PASS_OVER = Script(
-    """
-local last = redis.call('HGET', ticks, job)
-if not last or tonumber(last) < tonumber(tick) then redis.call('HSET', ticks, job, tick) end
+    _NEWER
+    + """
+claim_newer(ticks, job, tick)
 """,
     keys="ticks",
     arguments="job tick",

@@ -131,7 +131,7 @@ async def test_each_statement_is_a_search_in_an_index(neo4j_server: GraphTarget)
     assert not in_order & {"Sort", "Top", "Union"}, "the index gives the oldest packages first"
 
 
-async def test_no_page_of_an_answer_goes_through_all_versions_while_neo4j_has_counted_only_packages(
+async def test_no_statement_goes_through_all_versions_while_neo4j_has_counted_only_packages(
     neo4j_server: GraphTarget,
 ) -> None:
     # The others are planned before the first package.

@@ -1,17 +1,16 @@
-"""This starts the real Neo4j: it gets jars through Maven into a cache outside the checkout and compiles our one class
-against them, once; then it starts one Java process.
+"""This starts the real Neo4j: it gets jars through Maven into a cache outside the checkout, once; then it starts one
+Java process.
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,13 +21,12 @@ from securechain_ingest.embedded.process import free_ports
 from tests.waiting import PATIENCE_S
 
 HERE = Path(__file__).parent
-SOURCE = HERE / "BoltServer.java"
 PASSWORD = "only-for-tests"
 
 
 def missing() -> str | None:
     """Return why it cannot be started here; None if it can."""
-    absent = [program for program in ("java", "javac", "mvn") if shutil.which(program) is None]
+    absent = [program for program in ("java", "mvn") if shutil.which(program) is None]
     return f"a real Neo4j needs {' and '.join(absent)}, not on this machine" if absent else None
 
 
@@ -36,31 +34,19 @@ def jars() -> Path:
     """Return the folder of the server's jars, filled at the first use."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "securechain-ingest" / "neo4j-5.26.12"
     cache.mkdir(parents=True, exist_ok=True)
-    return _made_once(cache, lambda: _fetch(cache))
-
-
-def classes(library: Path) -> Path:
-    """Return the folder of our class. It was compiled at the first use, which costs Java as much as half a start."""
-    folder = library / f"classes-{hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]}"
-    folder.mkdir(exist_ok=True)
-    command = ["javac", "-cp", f"{library}/*", "-d", str(folder), str(SOURCE)]
-    return _made_once(folder, lambda: subprocess.run(command, check=True, timeout=600))
-
-
-def _made_once(folder: Path, make: Callable[[], object]) -> Path:
-    with (folder / ".lock").open("w") as lock:
+    with (cache / ".lock").open("w") as lock:
         # Two processes of one run may come here together.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / ".complete").exists():
-            make()
-            (folder / ".complete").touch()
-    return folder
+        if not (cache / ".complete").exists():
+            _fill(cache)
+    return cache
 
 
-def _fetch(cache: Path) -> None:
+def _fill(cache: Path) -> None:
     command = ["mvn", "-q", "-B", "-f", str(HERE / "pom.xml"), "dependency:copy-dependencies"]
     options = ["-DincludeScope=runtime", f"-DoutputDirectory={cache}"]
     subprocess.run([*command, *options], check=True, timeout=600)
+    (cache / ".complete").touch()
 
 
 @contextmanager
@@ -81,8 +67,8 @@ def neo4j_server(home: Path) -> Iterator[str]:
         "-Xmx1g",
         *opens,
         "-cp",
-        f"{library}/*:{classes(library)}",
-        SOURCE.stem,
+        f"{library}/*",
+        str(HERE / "BoltServer.java"),
         str(home),
         str(port),
         PASSWORD,

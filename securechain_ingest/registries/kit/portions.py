@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from securechain_ingest.archives.pool import ParserPool
 
-
 PORTION: Final = 200
 """At most so many versions of a package are asked for at a request each in one reading."""
 
