@@ -202,6 +202,9 @@ async def test_a_write_that_is_cancelled_in_a_transaction_is_completed_by_the_ne
 ) -> None:
     whole = giant(*FIRST)
     for wait_s in (0.0, 0.02, 0.1, 0.3):
+        # It opens a connection, so that the transaction has one: the driver does not close the socket of an opening
+        # that is cancelled, but leaves that to the garbage collector, which warns.
+        await portions.known([GIANT])
         with suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await portions.write_in_portions(whole)
