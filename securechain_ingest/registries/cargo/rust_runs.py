@@ -7,6 +7,7 @@ The format is in The Rust Reference, "Items". What is not recognised here is rea
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Final, NamedTuple
 
 from securechain_ingest.registries.cargo.rust_lexemes import CHARACTER, LINE_COMMENTS, STRING, whole_group
@@ -32,18 +33,18 @@ _HEAD: Final = rf"(?P<attributes>{_ATTRIBUTES}){_VISIBILITY}{_QUALIFIERS}{_KEYWO
 # What may follow the keyword besides a name is no name here.
 _NAME: Final = r"(?!(?:mut|ref|fn|unsafe|async|default|safe|auto|gen|extern)\b)[A-Za-z_]\w*+"
 # A value may have braces before its end.
-_DECLARATION: Final = re.compile(
-    rf"{_BETWEEN}(?P<head>{_HEAD})(?P<name>{_NAME}){_UP_TO_BODY}(?:;|(?(value)(?!)|(?P<body>{_BODY})))", re.DOTALL
+_DECLARATION: Final = (
+    rf"{_BETWEEN}(?P<head>{_HEAD})(?P<name>{_NAME}){_UP_TO_BODY}(?:;|(?(value)(?!)|(?P<body>{_BODY})))"
 )
-_DECLARATIONS: Final = re.compile(
-    rf"(?P<first>{_DECLARATION.pattern})(?:{_BETWEEN}(?P=head){_NAME}{_UP_TO_BODY}(?(body){_BODY}|;))*+", re.DOTALL
-)
-_NAMES_IN_RUN: Final = re.compile(
-    _BETWEEN + re.sub(r"\(\?P<\w+>", "(?:", _HEAD) + rf"({_NAME}){_UP_TO_BODY}(?:;|{_BODY})", re.DOTALL
-)
-_IMPLEMENTATIONS: Final = re.compile(
-    rf"(?:{_BETWEEN}{_ATTRIBUTES}(?:unsafe\s++)?+impl\b{_UP_TO_BODY}{_BODY})++", re.DOTALL
-)
+_DECLARATIONS: Final = rf"(?P<first>{_DECLARATION})(?:{_BETWEEN}(?P=head){_NAME}{_UP_TO_BODY}(?(body){_BODY}|;))*+"
+_NAMES_IN_RUN: Final = _BETWEEN + re.sub(r"\(\?P<\w+>", "(?:", _HEAD) + rf"({_NAME}){_UP_TO_BODY}(?:;|{_BODY})"
+_IMPLEMENTATIONS: Final = rf"(?:{_BETWEEN}{_ATTRIBUTES}(?:unsafe\s++)?+impl\b{_UP_TO_BODY}{_BODY})++"
+
+
+@cache
+def _compiled(expression: str) -> re.Pattern[str]:
+    """Return the pattern. To compile these takes a tenth of a second, which a process that reads no Rust is spared."""
+    return re.compile(expression, re.DOTALL)
 
 
 class DeclarationRun(NamedTuple):
@@ -61,16 +62,16 @@ class DeclarationRun(NamedTuple):
 
 def run_of_declarations(source: str, position: int, end: int, *, at_most_one: bool) -> DeclarationRun | None:
     """Return the run of declarations that begins here, perhaps behind comments."""
-    found = (_DECLARATION if at_most_one else _DECLARATIONS).match(source, position, end)
+    found = _compiled(_DECLARATION if at_most_one else _DECLARATIONS).match(source, position, end)
     if found is None:
         return None
     is_one = at_most_one or found.end("first") == found.end()
-    names = (found["name"],) if is_one else tuple(_NAMES_IN_RUN.findall(source, position, found.end()))
+    names = (found["name"],) if is_one else tuple(_compiled(_NAMES_IN_RUN).findall(source, position, found.end()))
     attributes, public, keyword, body = found.group("attributes", "public", "keyword", "body")
     return DeclarationRun(attributes, public is not None, keyword, body is not None, names, found.end())
 
 
 def after_implementations(source: str, position: int, end: int) -> int | None:
     """Return where the implementations end that begin here, perhaps behind comments."""
-    found = _IMPLEMENTATIONS.match(source, position, end)
+    found = _compiled(_IMPLEMENTATIONS).match(source, position, end)
     return None if found is None else found.end()
