@@ -26,7 +26,8 @@ from securechain_ingest.progress import Progress
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import LANES
 from securechain_ingest.registries import ECOSYSTEMS
-from securechain_ingest.stores import Stores, configured, connect
+from securechain_ingest.store_addresses import configured
+from securechain_ingest.stores import Stores, connect
 from securechain_ingest.web.activity import HOURS, MINUTES, WRITE_EVERY_S, ActivityMeter, activity_of
 from securechain_ingest.web.app import Website, build_app
 from securechain_ingest.web.parts import Parts

@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.configuration import load
 from securechain_ingest.drivers import redis_connection
-from securechain_ingest.embedded import StoreAddresses
+from securechain_ingest.embedded.addresses import StoreAddresses
 from securechain_ingest.errors import (
     ConfigError,
     IngestError,
@@ -40,7 +40,7 @@ from securechain_ingest.reports.package import PackageReport, report_on
 from securechain_ingest.reports.search import packages_affected, packages_offering
 from securechain_ingest.runs import new_run_id, utc_now
 from securechain_ingest.settings import GraphSettings, QueueSettings, VulnerabilitySettings
-from securechain_ingest.stores import of_running_daemon
+from securechain_ingest.store_addresses import of_running_daemon
 from securechain_ingest.worker.release_changes import ReleaseChanges
 
 __all__ = [

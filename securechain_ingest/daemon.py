@@ -24,7 +24,8 @@ from sdnotify import SystemdNotifier
 
 from securechain_ingest import __version__, log, metrics
 from securechain_ingest.configuration import Settings, merge_reload
-from securechain_ingest.embedded import EmbeddedStores, state_lock
+from securechain_ingest.embedded.addresses import state_lock
+from securechain_ingest.embedded.stores import EmbeddedStores
 from securechain_ingest.errors import ConfigError, IngestError, StoreError
 from securechain_ingest.jobs.completion import keep_asking
 from securechain_ingest.jobs.first_advisories import ask_for_first_advisories
@@ -38,7 +39,8 @@ from securechain_ingest.schedules.recorder import Recorder
 from securechain_ingest.schedules.scheduler import Scheduler
 from securechain_ingest.schedules.timetable import looks_of
 from securechain_ingest.service import Service, build_service
-from securechain_ingest.stores import Stores, configured, missing, open_stores, refuse_missing, shown_addresses
+from securechain_ingest.store_addresses import configured, missing, refuse_missing, shown_addresses
+from securechain_ingest.stores import Stores, open_stores
 from securechain_ingest.waits import Waits
 from securechain_ingest.web.activity import ActivityMeter
 from securechain_ingest.web.page import open_page

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 import anyio
 
 from securechain_ingest.configuration import Settings
-from securechain_ingest.embedded import has_begun, running_stores, state_lock
+from securechain_ingest.embedded.addresses import running_stores, state_lock
+from securechain_ingest.embedded.stores import has_begun
 from securechain_ingest.errors import IngestError, Paused
 from securechain_ingest.http.priority import Priority, prioritised
 from securechain_ingest.model import PackageRef
 from securechain_ingest.service import Service
-from securechain_ingest.stores import GRAPH, Stores, configured, merge, missing, no_daemon, open_stores, refuse_missing
+from securechain_ingest.store_addresses import GRAPH, configured, merge, missing, no_daemon, refuse_missing
+from securechain_ingest.stores import Stores, open_stores
 from securechain_ingest.worker.request import Follow, Request
 from securechain_ingest.worker.visitor import Served
 

@@ -12,7 +12,8 @@ from typing import Final
 
 from neo4j import GraphDatabase
 
-from securechain_ingest.embedded import StoreAddresses, embedded_stores
+from securechain_ingest.embedded.addresses import StoreAddresses
+from securechain_ingest.embedded.stores import embedded_stores
 from securechain_ingest.settings import EmbeddedSettings
 from tests.waiting import PATIENCE_S
 

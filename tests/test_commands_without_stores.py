@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from securechain_ingest.cli import app
+from securechain_ingest.cli.answers import ADVISORIES_ANSWER_S, GRAPH_ANSWER_S, REDIS_ANSWER_S, for_answers
 from securechain_ingest.configuration import load
-from securechain_ingest.stores import ADVISORIES_ANSWER_S, GRAPH_ANSWER_S, REDIS_ANSWER_S, for_answers
 
 LISTEN = 100
 

@@ -41,7 +41,7 @@ def command(
 def _of_page(settings: Settings, timeout_s: float) -> tuple[str, int] | None:
     """Return what is said at the page's port, with the exit code. It is None if another daemon than the one of the
     state directory says it."""
-    from securechain_ingest.embedded import last_holder
+    from securechain_ingest.embedded.addresses import last_holder
 
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.web.host, settings.web.host)  # noqa: S104 - compared
     connection = http.client.HTTPConnection(host, settings.web.port, timeout=timeout_s)
@@ -60,13 +60,15 @@ def _of_page(settings: Settings, timeout_s: float) -> tuple[str, int] | None:
 
 
 async def _of_heartbeat(settings: Settings) -> tuple[str, int]:
+    from securechain_ingest.cli.answers import for_answers
+    from securechain_ingest.drivers.redis_connection import connect as connect_redis
     from securechain_ingest.drivers.redis_errors import store_errors
-    from securechain_ingest.embedded import last_holder
+    from securechain_ingest.embedded.addresses import last_holder
     from securechain_ingest.queue.heartbeats import daemons_seen
-    from securechain_ingest.stores import REDIS, for_answers, of_running_daemon, redis_client
+    from securechain_ingest.store_addresses import REDIS, of_running_daemon
 
     addresses = of_running_daemon(settings, frozenset({REDIS}))
-    async with redis_client(addresses.redis_url or "", for_answers(settings)) as redis:
+    async with connect_redis(addresses.redis_url or "", for_answers(settings).redis.timeout_s) as redis:
         with store_errors():
             seen = await daemons_seen(redis, settings.queue.stream)
     own = [daemon for daemon in seen if daemon.host == socket.gethostname()]

@@ -56,7 +56,7 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
     from securechain_ingest.jobs.wiring import build_advisory_sync
     from securechain_ingest.oneshot import find_stores, ingest
     from securechain_ingest.service import build_service
-    from securechain_ingest.stores import graph_address
+    from securechain_ingest.store_addresses import graph_address
 
     with progress_bar() as (progress, errors):
         bar = progress.add_task("opening the stores", total=None)

@@ -78,12 +78,14 @@ def run_with_redis(settings: Settings, work: Callable[[Redis], Awaitable[T]]) ->
 
     ConfigError and StoreError are raised.
     """
+    from securechain_ingest.cli.answers import for_answers
+    from securechain_ingest.drivers.redis_connection import connect as connect_redis
     from securechain_ingest.drivers.redis_errors import store_errors
-    from securechain_ingest.stores import REDIS, for_answers, of_running_daemon, redis_client
+    from securechain_ingest.store_addresses import REDIS, of_running_daemon
 
     async def connected() -> T:
         addresses = of_running_daemon(settings, frozenset({REDIS}))
-        async with redis_client(addresses.redis_url or "", for_answers(settings)) as redis:
+        async with connect_redis(addresses.redis_url or "", for_answers(settings).redis.timeout_s) as redis:
             with store_errors():
                 return await work(redis)
 

@@ -128,13 +128,15 @@ def purge_command(
 
 
 async def _list(settings: Settings, ecosystems: list[str], lanes: list[Lane], limit: int) -> list[dict[str, Any]]:
+    from securechain_ingest.cli.answers import for_answers
+    from securechain_ingest.drivers.redis_connection import connect as connect_redis
     from securechain_ingest.queue.inspection import queued_messages
-    from securechain_ingest.stores import REDIS, for_answers, of_running_daemon, redis_client
+    from securechain_ingest.store_addresses import REDIS, of_running_daemon
 
     addresses = of_running_daemon(settings, frozenset({REDIS}))
     found: list[dict[str, Any]] = []
     queue = settings.queue
-    async with redis_client(addresses.redis_url or "", for_answers(settings)) as redis:
+    async with connect_redis(addresses.redis_url or "", for_answers(settings).redis.timeout_s) as redis:
         async for queued in queued_messages(redis, queue.stream, queue.group, ecosystems, lanes):
             found.append(queued.as_dict())
             if len(found) == limit:
@@ -146,7 +148,8 @@ async def _remove(
     settings: Settings, word: str, ecosystems: list[str], lanes: list[Lane], wanted: Callable[[Queued], bool]
 ) -> list[Queued]:
     from securechain_ingest.queue.inspection import remove_messages
-    from securechain_ingest.stores import connect, of_running_daemon
+    from securechain_ingest.store_addresses import of_running_daemon
+    from securechain_ingest.stores import connect
 
     queue = settings.queue
     async with connect(of_running_daemon(settings), settings) as stores:

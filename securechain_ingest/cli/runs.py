@@ -73,8 +73,10 @@ def show_command(
 
 
 async def _runs(settings: Settings, job: str | None, limit: int) -> list[dict[str, Any]]:
+    from securechain_ingest.cli.answers import for_answers
     from securechain_ingest.queue.run_counts import NONE, run_counts
-    from securechain_ingest.stores import connect, for_answers, of_running_daemon
+    from securechain_ingest.store_addresses import of_running_daemon
+    from securechain_ingest.stores import connect
 
     async with connect(of_running_daemon(settings), for_answers(settings)) as stores:
         counts = await run_counts(stores.redis, settings.queue.stream)
@@ -82,8 +84,10 @@ async def _runs(settings: Settings, job: str | None, limit: int) -> list[dict[st
 
 
 async def _run(settings: Settings, run_id: str) -> dict[str, Any] | None:
+    from securechain_ingest.cli.answers import for_answers
     from securechain_ingest.queue.run_counts import NONE, run_counts
-    from securechain_ingest.stores import connect, for_answers, of_running_daemon
+    from securechain_ingest.store_addresses import of_running_daemon
+    from securechain_ingest.stores import connect
 
     async with connect(of_running_daemon(settings), for_answers(settings)) as stores:
         record = await stores.runs.get(run_id)

@@ -107,10 +107,12 @@ def run_command(
 
 
 async def _rows(settings: Settings) -> list[dict[str, Any]]:
+    from securechain_ingest.cli.answers import for_answers
     from securechain_ingest.drivers.redis_errors import store_errors
     from securechain_ingest.schedules.board import Board
     from securechain_ingest.schedules.timetable import schedules_of
-    from securechain_ingest.stores import connect, for_answers, of_running_daemon
+    from securechain_ingest.store_addresses import of_running_daemon
+    from securechain_ingest.stores import connect
 
     async with connect(of_running_daemon(settings), for_answers(settings)) as stores:
         with store_errors():

@@ -31,13 +31,15 @@ def command(config: ConfigOption = None, state_dir: StateDirOption = None, as_js
 async def _collect(settings: Settings) -> dict[str, Any]:
     import asyncio
 
+    from securechain_ingest.cli.answers import for_answers
     from securechain_ingest.jobs.advisory_sync import never_read
     from securechain_ingest.jobs.cursors import Cursors
     from securechain_ingest.queue.heartbeats import daemons_seen
     from securechain_ingest.queue.statistics import queue_status
     from securechain_ingest.registries import BY_OSV, DECLARATIONS, ECOSYSTEMS
     from securechain_ingest.schedules.board import Board
-    from securechain_ingest.stores import connect, for_answers, of_running_daemon, without_password
+    from securechain_ingest.store_addresses import of_running_daemon, without_password
+    from securechain_ingest.stores import connect
     from securechain_ingest.worker.lag import lags_of
 
     addresses = of_running_daemon(settings)

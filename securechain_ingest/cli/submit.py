@@ -154,18 +154,19 @@ async def _send(
 ) -> dict[str, Any]:
     """Queue the messages, and with `wait` follow them to their end. Return what is to be answered."""
     from securechain_ingest.cli.progress import progress_bar
+    from securechain_ingest.drivers.redis_connection import connect as connect_redis
     from securechain_ingest.queue.lanes import Lane
     from securechain_ingest.queue.outcomes import Outcomes
     from securechain_ingest.queue.submission import submit
     from securechain_ingest.registries import ECOSYSTEMS
     from securechain_ingest.runs import new_run_id, utc_now
-    from securechain_ingest.stores import REDIS, of_running_daemon, redis_client
+    from securechain_ingest.store_addresses import REDIS, of_running_daemon
 
     run = f"submission-{new_run_id(utc_now())}"
     messages = [replace(message, run=run) for message in messages]
     addresses = of_running_daemon(settings, frozenset({REDIS}))
     async with (
-        redis_client(addresses.redis_url or "", settings) as redis,
+        connect_redis(addresses.redis_url or "", settings.redis.timeout_s) as redis,
         Outcomes(redis, settings.queue.stream, run, wait=wait) as outcomes,
     ):
         await _tell_pauses(redis, settings, messages)

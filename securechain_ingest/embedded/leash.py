@@ -3,7 +3,7 @@
 A daemon that is killed cannot stop its servers, so the kernel sends them a signal (on Linux: PR_SET_PDEATHSIG, which
 stays in force after exec). The signal is SIGTERM and not SIGKILL, so that each server closes its files in order. On
 other systems the next start stops the servers that were left. This is run as a file, and imports nothing but the
-standard library, because importing our package would make each start a second longer.
+standard library, so that a server's start hardly takes longer.
 """
 
 from __future__ import annotations

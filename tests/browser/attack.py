@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from securechain_ingest.configuration import load
-from securechain_ingest.embedded import running_stores
+from securechain_ingest.embedded.addresses import running_stores
 from securechain_ingest.model import ImportNames, Package, PackageRef, PackageWrite, Rating, Requirement, Version
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.registries.npm.names import NPM

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from securechain_ingest.configuration import Settings, load
-from securechain_ingest.embedded import running_stores
+from securechain_ingest.embedded.addresses import running_stores
 from securechain_ingest.jobs.advisory_sync import cursor_name
 from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.model import (

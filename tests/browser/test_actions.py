@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
-from securechain_ingest.embedded import running_stores
+from securechain_ingest.embedded.addresses import running_stores
 from tests.browser.pages import ASKED_ON_THE_PAGE
 from tests.browser.visitor import PageVisitor
 from tests.demo.running import Demo

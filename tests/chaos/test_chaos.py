@@ -26,7 +26,7 @@ import redis
 from neo4j import GraphDatabase
 from neo4j.exceptions import DriverError, Neo4jError
 
-from securechain_ingest.embedded import EmbeddedStores, embedded_stores
+from securechain_ingest.embedded.stores import EmbeddedStores, embedded_stores
 from securechain_ingest.errors import StoreError
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.settings import EmbeddedSettings

@@ -115,7 +115,7 @@ def _fresh(state_dir: Path) -> Path:
 
 
 def _is_locked(state_dir: Path) -> bool:
-    from securechain_ingest.embedded import state_lock
+    from securechain_ingest.embedded.addresses import state_lock
     from securechain_ingest.errors import ConfigError
 
     try:

@@ -18,7 +18,7 @@ import httpx
 import pytest
 from neo4j import GraphDatabase
 
-from securechain_ingest.embedded import running_stores
+from securechain_ingest.embedded.addresses import running_stores
 from tests.demo.running import DemoFailed, demo
 from tests.demo.world import world
 from tests.end_to_end.daemon_process import SCRIPT, without_settings

@@ -6,13 +6,13 @@ import asyncio
 from typing import Any
 
 from securechain_ingest.configuration import load
-from securechain_ingest.stores import redis_client
+from securechain_ingest.drivers.redis_connection import connect as connect_redis
 
 _MORE_STEPS_THAN_A_COMMAND_TAKES = 40
 
 
 async def test_a_command_that_is_cancelled_ends_wherever_it_stands(redis_url: str) -> None:
-    async with redis_client(redis_url, load(environment={})) as redis:
+    async with connect_redis(redis_url, load(environment={}).redis.timeout_s) as redis:
         await redis.ping()
         for steps in range(_MORE_STEPS_THAN_A_COMMAND_TAKES):
             command: asyncio.Future[Any] = asyncio.ensure_future(redis.set("key", steps))

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from securechain_ingest.drivers.mongodb import Collection, connected
-from securechain_ingest.embedded import StoreAddresses
+from securechain_ingest.embedded.addresses import StoreAddresses
 from tests.waiting import until
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import structlog
 
-from securechain_ingest.embedded import embedded_stores, state_lock
+from securechain_ingest.embedded.addresses import state_lock
+from securechain_ingest.embedded.stores import embedded_stores
 from securechain_ingest.settings import EmbeddedSettings
 from tests.waiting import PATIENCE_S
 

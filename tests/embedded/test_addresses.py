@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from securechain_ingest.embedded import StoreAddresses, running_stores, state_lock
-from securechain_ingest.embedded.addresses import RUNTIME_FILE, publish
+from securechain_ingest.embedded.addresses import RUNTIME_FILE, StoreAddresses, publish, running_stores, state_lock
 from securechain_ingest.embedded.servers import Secrets, redis_server
 from securechain_ingest.errors import ConfigError
 
@@ -37,7 +36,7 @@ def test_a_second_holder_of_a_state_directory_is_refused_in_one_line_that_names_
 
 def test_the_lock_ends_with_a_killed_process(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from securechain_ingest.embedded import state_lock\n"
+        "import sys, time; from pathlib import Path; from securechain_ingest.embedded.addresses import state_lock\n"
         "with state_lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE) as holder:

@@ -19,7 +19,7 @@ from neo4j.exceptions import AuthError
 from pymongo.errors import OperationFailure
 from redis.exceptions import AuthenticationError
 
-from securechain_ingest.embedded import StoreAddresses
+from securechain_ingest.embedded.addresses import StoreAddresses
 from tests.embedded import owner
 from tests.embedded.contents import Facts, drivers, read, write
 from tests.stores import local_stores

@@ -16,8 +16,10 @@ import psutil
 import pytest
 from neo4j import AsyncGraphDatabase
 
-from securechain_ingest import embedded
-from securechain_ingest.embedded import EmbeddedStores, embedded_stores, process, running_stores
+from securechain_ingest.embedded import process
+from securechain_ingest.embedded import stores as embedded
+from securechain_ingest.embedded.addresses import running_stores
+from securechain_ingest.embedded.stores import EmbeddedStores, embedded_stores
 from securechain_ingest.errors import ConfigError, StoreError
 from securechain_ingest.settings import EmbeddedSettings
 from securechain_ingest.waits import Waits

@@ -22,7 +22,7 @@ import yaml
 from securechain_ingest.configuration import load
 from securechain_ingest.embedded.process import free_ports
 from securechain_ingest.settings import WebSettings
-from securechain_ingest.stores import configured, missing
+from securechain_ingest.store_addresses import configured, missing
 from tests.redis_servers import program as redis_program
 from tests.waiting import PATIENCE_S, block_until
 

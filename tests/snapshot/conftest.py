@@ -18,7 +18,8 @@ from securechain_ingest.registries import ECOSYSTEMS
 from securechain_ingest.snapshot.export import Report, export
 from securechain_ingest.snapshot.load import SnapshotImport, verify
 from securechain_ingest.snapshot.manifest import SnapshotManifest
-from securechain_ingest.stores import Stores, configured, connect
+from securechain_ingest.store_addresses import configured
+from securechain_ingest.stores import Stores, connect
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph, store_variables
 
 

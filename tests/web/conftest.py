@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from securechain_ingest.configuration import Settings, load
-from securechain_ingest.embedded import StoreAddresses
+from securechain_ingest.embedded.addresses import StoreAddresses
 from securechain_ingest.progress import Progress
 from securechain_ingest.registries import ECOSYSTEMS
 from securechain_ingest.stores import Stores, connect
