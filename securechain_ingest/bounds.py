@@ -14,8 +14,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-import structlog
-
 from securechain_ingest.errors import InvalidName, Malformed, TooLarge
 from securechain_ingest.model import ANY, Artifact, ImportNames, Package, PackageRef, Requirement, Version
 from securechain_ingest.yielding import in_pieces
@@ -38,8 +36,6 @@ MAX_IMPORT_NAMES_BYTES: Final = 1024 * 1024
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _SPACE: Final = re.compile(r"[\t\n\v\f\r\x1c-\x1f\x85]+")
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
-
-logger = structlog.get_logger(__name__)
 
 
 def is_possible(text: str, limit_bytes: int) -> bool:
@@ -144,7 +140,11 @@ async def bounded_package(package: Package, *, max_versions: int) -> Package:
         },
     )
     if left_out.counts:
-        logger.warning("package_bounded", package=ref.purl, example=left_out.example, **left_out.counts)
+        import structlog  # A parser process, which needs the limits alone, starts sooner without it.
+
+        structlog.get_logger(__name__).warning(
+            "package_bounded", package=ref.purl, example=left_out.example, **left_out.counts
+        )
     return bounded
 
 

@@ -18,7 +18,6 @@ from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio.lowlevel
-import structlog
 
 from securechain_ingest.advisories.records import Document, Order, Record, Span, read
 from securechain_ingest.advisories.scores import means, score_of_group
@@ -37,8 +36,6 @@ two."""
 
 _NAMED_AT_ONCE: Final = 10_000
 """This many versions are put together with their ratings before the event loop gets a turn."""
-
-logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +114,12 @@ def _report(ref: PackageRef, assessment: Assessment, reported: set[str]) -> None
     there."""
     for identifier, reason in assessment.unreadable:
         if identifier not in reported:
+            import structlog  # A parser process, which only assesses, starts sooner without it.
+
             reported.add(identifier)
-            logger.warning("advisory_unreadable", advisory=identifier, package=ref.purl, reason=reason)
+            structlog.get_logger(__name__).warning(
+                "advisory_unreadable", advisory=identifier, package=ref.purl, reason=reason
+            )
 
 
 class _Affecting:

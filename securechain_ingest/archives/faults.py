@@ -15,8 +15,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import structlog
-
 from securechain_ingest.archives.sparse import MissingBytes
 from securechain_ingest.errors import ArchiveRefused, IngestError, Malformed, TooLarge
 
@@ -29,9 +27,6 @@ LIMIT_REASONS: Final = frozenset({CPU_TIME, TIME, MEMORY})
 _MESSAGE_CHARACTERS: Final = 200
 _MAX_NOTES: Final = 20
 _TRACEBACK_CHARACTERS: Final = 20_000
-
-
-logger = structlog.get_logger(__name__)
 
 _notes: ContextVar[list[tuple[str, dict[str, object]]] | None] = ContextVar("notes", default=None)
 
@@ -116,7 +111,9 @@ def tell(event: str, **fields: object) -> None:
     dropped."""
     notes = _notes.get()
     if notes is None:
-        logger.warning(event, **fields)
+        import structlog  # A parser process starts sooner without it, and does not come here.
+
+        structlog.get_logger(__name__).warning(event, **fields)
     elif len(notes) < _MAX_NOTES:
         notes.append((event, fields))
 

@@ -8,7 +8,7 @@ import sys
 
 from securechain_ingest.service import PRELOADED
 
-ONLY_FOR_THE_DAEMON = {"httpx", "neo4j", "prometheus_client", "pydantic", "pymongo", "redis", "starlette"}
+ONLY_FOR_THE_DAEMON = {"httpx", "neo4j", "prometheus_client", "pydantic", "pymongo", "redis", "starlette", "structlog"}
 
 
 def test_a_parser_process_imports_nothing_that_opens_a_connection() -> None:
