@@ -12,8 +12,14 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 _PR_SET_PDEATHSIG = 1
+
+
+def leashed(command: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """Return a command line by which the process that starts it also ends it, however that one itself ends."""
+    return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *(os.fspath(each) for each in command)]
 
 
 def main(arguments: list[str]) -> None:

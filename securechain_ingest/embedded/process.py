@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
@@ -23,8 +22,8 @@ import anyio
 import psutil
 import structlog
 
-from securechain_ingest.embedded import leash
 from securechain_ingest.embedded.addresses import write_private
+from securechain_ingest.embedded.leash import leashed
 from securechain_ingest.errors import StoreError
 
 logger = structlog.get_logger(__name__)
@@ -113,7 +112,7 @@ class ServerProcess:
         self.bound_log()
         with open(self.log, "ab", opener=_open_private) as log:
             self._process = subprocess.Popen(  # noqa: S603  # our own command line
-                [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *self.plan.command],
+                leashed(self.plan.command),
                 cwd=self.plan.home,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from securechain_ingest.configuration import FIXED_NAMES, PREFIX
+from securechain_ingest.embedded.leash import leashed
 from securechain_ingest.embedded.process import free_ports
 from tests.registry_server import World, serve
 from tests.registry_server.server import REPOSITORY
@@ -79,7 +80,7 @@ def demo(world: World, state_dir: Path, port: int = 0) -> Iterator[Demo]:
         log = state_dir / "daemon.log"
         with log.open("wb") as written:
             daemon = subprocess.Popen(
-                [*COMMAND, "run", "--config", str(config)],
+                leashed([*COMMAND, "run", "--config", config]),
                 cwd=REPOSITORY,
                 env=_environment(),
                 stdout=written,

@@ -15,6 +15,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from securechain_ingest.embedded.leash import leashed
 from tests.waiting import PATIENCE_S, block_until
 
 SCRIPT = Path(sys.executable).with_name("securechain-ingest")
@@ -49,7 +50,8 @@ class DaemonProcess:
     ) -> None:
         self._log = log
         self.process = subprocess.Popen(
-            [*command, "run", *arguments],
+            # It ends with the test run even if that is killed.
+            leashed([*command, "run", *arguments]),
             cwd=cwd,
             env=without_settings() | _DEFAULTS | dict(environment),
             stdout=subprocess.PIPE,

@@ -8,7 +8,6 @@ import fcntl
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from neo4j import GraphDatabase
 from neo4j.exceptions import DriverError, Neo4jError
-from securechain_ingest.embedded import leash
+from securechain_ingest.embedded.leash import leashed
 from securechain_ingest.embedded.process import free_ports
 from tests.waiting import PATIENCE_S
 
@@ -59,10 +58,6 @@ def neo4j_server(home: Path) -> Iterator[str]:
     [port] = free_ports(1)
     opens = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in ("java.nio", "sun.nio.ch")]
     command = [
-        # It ends with the test run even if that is killed.
-        sys.executable,
-        leash.__file__,
-        str(os.getpid()),
         "java",
         "-Xmx1g",
         *opens,
@@ -74,7 +69,8 @@ def neo4j_server(home: Path) -> Iterator[str]:
         PASSWORD,
     ]
     with (home / "output.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        # It ends with the test run even if that is killed.
+        process = subprocess.Popen(leashed(command), stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
     try:
         _wait_until_ready(f"bolt://127.0.0.1:{port}", process, home / "output.log")
         yield f"bolt://127.0.0.1:{port}"
