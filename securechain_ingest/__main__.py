@@ -6,7 +6,7 @@ from typing import Final
 
 _NOT_NEEDED: Final = ("numpy", "pandas", "pyarrow")
 """The driver of Neo4j imports these wherever they are installed, for values of their types. There are none here, and
-numpy alone, which comes with the local server of advisories, takes half of the driver's time and 12 MB."""
+numpy alone, which comes with the local server of advisories, takes a third of the driver's time and 12 MB."""
 
 
 def main() -> None:
