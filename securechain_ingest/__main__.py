@@ -10,18 +10,17 @@ numpy alone, which comes with the local server of advisories, takes a third of t
 
 
 def main() -> None:
-    """Run the command line. A Ctrl-C while it is still being imported ends the process at once, without a traceback."""
+    """Run the command line. Until a command's event loop runs, a Ctrl-C ends the process at once, without a
+    traceback."""
     # Python's own handler would raise KeyboardInterrupt in the midst of an import, where nobody can catch it in order.
+    # Commands import much of what they need only when they are called, so `run_async` brings it back.
     # A parent that lets the signal be ignored (a shell's background job) is obeyed.
-    is_listening = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if is_listening:
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     for library in _NOT_NEEDED:
         sys.modules[library] = None  # type: ignore[assignment]  # With None in its place it counts as not installed.
     from securechain_ingest import cli
 
-    if is_listening:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     cli.main()
 
 

@@ -142,9 +142,8 @@ async def bounded_package(package: Package, *, max_versions: int) -> Package:
     if left_out.counts:
         import structlog  # A parser process, which needs the limits alone, starts sooner without it.
 
-        structlog.get_logger(__name__).warning(
-            "package_bounded", package=ref.purl, example=left_out.example, **left_out.counts
-        )
+        logger = structlog.get_logger(__name__)
+        logger.warning("package_bounded", package=ref.purl, example=left_out.example, **left_out.counts)
     return bounded
 
 

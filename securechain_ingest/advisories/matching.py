@@ -117,9 +117,8 @@ def _report(ref: PackageRef, assessment: Assessment, reported: set[str]) -> None
             import structlog  # A parser process, which only assesses, starts sooner without it.
 
             reported.add(identifier)
-            structlog.get_logger(__name__).warning(
-                "advisory_unreadable", advisory=identifier, package=ref.purl, reason=reason
-            )
+            logger = structlog.get_logger(__name__)
+            logger.warning("advisory_unreadable", advisory=identifier, package=ref.purl, reason=reason)
 
 
 class _Affecting:

@@ -113,7 +113,8 @@ def tell(event: str, **fields: object) -> None:
     if notes is None:
         import structlog  # A parser process starts sooner without it, and does not come here.
 
-        structlog.get_logger(__name__).warning(event, **fields)
+        logger = structlog.get_logger(__name__)
+        logger.warning(event, **fields)
     elif len(notes) < _MAX_NOTES:
         notes.append((event, fields))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
@@ -70,7 +71,12 @@ def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
         from securechain_ingest import log
 
         log.configure("console", "error", sys.stderr)
-    return asyncio.run(coroutine)
+    with asyncio.Runner() as runner:
+        runner.get_loop()
+        # From here on a Ctrl-C cancels the command, which ends in order; before, it ended the process.
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        return runner.run(coroutine)
 
 
 def run_with_redis(settings: Settings, work: Callable[[Redis], Awaitable[T]]) -> T:

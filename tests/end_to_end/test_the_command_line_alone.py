@@ -209,6 +209,29 @@ def test_a_question_in_a_folder_without_data_is_no_answer_about_an_empty_graph(
     assert not (tmp_path / ".state").exists()
 
 
+CTRL_C = """
+import signal
+from securechain_ingest import __main__, cli
+from securechain_ingest.cli.options import run_async
+
+def handled():
+    return signal.getsignal(signal.SIGINT) is not signal.SIG_DFL
+
+async def running():
+    return handled()
+
+cli.main = lambda: print(handled(), run_async(running()), handled())
+__main__.main()
+"""
+
+
+def test_until_the_loop_of_a_command_runs_a_ctrl_c_ends_the_process_in_the_midst_of_no_import() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CTRL_C], env=without_settings(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False True True\n"
+
+
 LOGGING = """
 import structlog
 from securechain_ingest.cli.options import run_async
