@@ -17,8 +17,9 @@ from securechain_ingest.embedded.stores import embedded_stores
 from securechain_ingest.settings import EmbeddedSettings
 from tests.waiting import PATIENCE_S
 
-QUICK_JAVA: Final = "-XX:TieredStopAtLevel=1"
-"""A graph server that lives for some minutes does not get back what Java's second compiler costs it."""
+QUICK_JAVA: Final = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
+"""A graph server that lives for some minutes does not get back what Java's second compiler costs it. Without that
+compiler Java keeps 48 MB for compiled code, which Neo4j fills, so that code is thrown away and compiled anew."""
 
 
 @dataclass(frozen=True, slots=True)
