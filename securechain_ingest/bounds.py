@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from securechain_ingest.archives.faults import tell
 from securechain_ingest.errors import InvalidName, Malformed, TooLarge
 from securechain_ingest.model import ANY, Artifact, ImportNames, Package, PackageRef, Requirement, Version
 from securechain_ingest.yielding import in_pieces
@@ -140,10 +141,7 @@ async def bounded_package(package: Package, *, max_versions: int) -> Package:
         },
     )
     if left_out.counts:
-        import structlog  # A parser process, which needs the limits alone, starts sooner without it.
-
-        logger = structlog.get_logger(__name__)
-        logger.warning("package_bounded", package=ref.purl, example=left_out.example, **left_out.counts)
+        tell("package_bounded", package=ref.purl, example=left_out.example, **left_out.counts)
     return bounded
 
 

@@ -21,6 +21,7 @@ import anyio.lowlevel
 
 from securechain_ingest.advisories.records import Document, Order, Record, Span, read
 from securechain_ingest.advisories.scores import means, score_of_group
+from securechain_ingest.archives.faults import tell
 from securechain_ingest.model import Ecosystem, PackageRef, Rating
 
 if TYPE_CHECKING:
@@ -114,11 +115,8 @@ def _report(ref: PackageRef, assessment: Assessment, reported: set[str]) -> None
     there."""
     for identifier, reason in assessment.unreadable:
         if identifier not in reported:
-            import structlog  # A parser process, which only assesses, starts sooner without it.
-
             reported.add(identifier)
-            logger = structlog.get_logger(__name__)
-            logger.warning("advisory_unreadable", advisory=identifier, package=ref.purl, reason=reason)
+            tell("advisory_unreadable", advisory=identifier, package=ref.purl, reason=reason)
 
 
 class _Affecting:

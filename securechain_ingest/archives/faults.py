@@ -106,8 +106,8 @@ def attempt(call: ParserCall) -> ParserOutcome:
 
 
 def tell(event: str, **fields: object) -> None:
-    """Write a warning from a parser to the daemon's log, whether the parser runs in the daemon or in a process of
-    its own. The fields have to be plain values. A parse in `attempt` has at most 20 such lines; further ones are
+    """Write a warning to the daemon's log from code that parser processes import, too, whether it runs in one or in the
+    daemon. The fields have to be plain values. A parse in `attempt` has at most 20 such lines; further ones are
     dropped."""
     notes = _notes.get()
     if notes is None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
+from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_with_redis
 from securechain_ingest.cli.output import print_json
 from securechain_ingest.configuration import Settings
 
@@ -29,7 +29,7 @@ def command(
     """
     settings = load_settings(config, state_dir)
     answer = _of_page(settings, timeout_s) if settings.web.port else None
-    reason, code = answer or run_async(_of_heartbeat(settings))
+    reason, code = answer or _of_heartbeat(settings)
     if as_json:
         print_json({"ok": code == 0, "reason": reason})
     if code or not as_json:
@@ -59,18 +59,11 @@ def _of_page(settings: Settings, timeout_s: float) -> tuple[str, int] | None:
         connection.close()
 
 
-async def _of_heartbeat(settings: Settings) -> tuple[str, int]:
-    from securechain_ingest.cli.answers import for_answers
-    from securechain_ingest.drivers.redis_connection import connect as connect_redis
-    from securechain_ingest.drivers.redis_errors import store_errors
+def _of_heartbeat(settings: Settings) -> tuple[str, int]:
     from securechain_ingest.embedded.addresses import last_holder
     from securechain_ingest.queue.heartbeats import daemons_seen
-    from securechain_ingest.store_addresses import REDIS, of_running_daemon
 
-    addresses = of_running_daemon(settings, frozenset({REDIS}))
-    async with connect_redis(addresses.redis_url or "", for_answers(settings).redis.timeout_s) as redis:
-        with store_errors():
-            seen = await daemons_seen(redis, settings.queue.stream)
+    seen = run_with_redis(settings, lambda redis: daemons_seen(redis, settings.queue.stream))
     own = [daemon for daemon in seen if daemon.host == socket.gethostname()]
     if (pid := last_holder(settings.daemon.state_dir)) is not None:
         # Another daemon of this machine says nothing of the one that is asked for.

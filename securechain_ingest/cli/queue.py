@@ -14,6 +14,7 @@ from securechain_ingest.cli.options import (
     load_settings,
     named_packages,
     run_async,
+    run_with_redis,
 )
 from securechain_ingest.cli.output import print_json, print_lines
 from securechain_ingest.configuration import Settings
@@ -21,8 +22,11 @@ from securechain_ingest.configuration import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from redis.asyncio import Redis
+
     from securechain_ingest.queue.inspection import Queued
     from securechain_ingest.queue.lanes import Lane
+    from securechain_ingest.settings import QueueSettings
 
 app = typer.Typer(help="What waits, is in work or will be tried again.", no_args_is_help=True)
 
@@ -47,7 +51,7 @@ def list_command(
     """Show one line for each message: package, lane, state, attempts, time of the next attempt, and last failure."""
     settings = load_settings(config, state_dir)
     names, lanes = _ecosystems(ecosystem), _lanes(lane)
-    found = run_async(_list(settings, names, lanes, limit + 1))
+    found = run_with_redis(settings, lambda redis: _listed(redis, settings.queue, names, lanes, limit + 1))
     if len(found) > limit:
         found.pop()
         typer.echo(f"there are more than these {limit}: `--limit` shows more, and `status` counts all", err=True)
@@ -127,20 +131,16 @@ def purge_command(
         typer.echo(f"{len(removed)} purged")
 
 
-async def _list(settings: Settings, ecosystems: list[str], lanes: list[Lane], limit: int) -> list[dict[str, Any]]:
-    from securechain_ingest.cli.answers import for_answers
-    from securechain_ingest.drivers.redis_connection import connect as connect_redis
+async def _listed(
+    redis: Redis, queue: QueueSettings, ecosystems: list[str], lanes: list[Lane], limit: int
+) -> list[dict[str, Any]]:
     from securechain_ingest.queue.inspection import queued_messages
-    from securechain_ingest.store_addresses import REDIS, of_running_daemon
 
-    addresses = of_running_daemon(settings, frozenset({REDIS}))
     found: list[dict[str, Any]] = []
-    queue = settings.queue
-    async with connect_redis(addresses.redis_url or "", for_answers(settings).redis.timeout_s) as redis:
-        async for queued in queued_messages(redis, queue.stream, queue.group, ecosystems, lanes):
-            found.append(queued.as_dict())
-            if len(found) == limit:
-                break
+    async for queued in queued_messages(redis, queue.stream, queue.group, ecosystems, lanes):
+        found.append(queued.as_dict())
+        if len(found) == limit:
+            break
     return found
 
 
