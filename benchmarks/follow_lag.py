@@ -24,6 +24,7 @@ from benchmarks.harness import Queue, arcadedb, other_stores, print_header, prin
 from securechain_ingest.registries import DECLARATIONS
 from tests.end_to_end.daemon_process import daemon
 from tests.end_to_end.graph_contents import PlainCypher
+from tests.forked_product import SCRIPT
 from tests.registry_server import Server, Shape, serve
 from tests.registry_server.life import Life
 
@@ -82,7 +83,7 @@ def measure(
         serve(life.world()) as server,
     ):
         reader = PlainCypher(target)
-        with daemon(stores | server.environment() | follow):
+        with daemon(stores | server.environment() | follow, command=(SCRIPT,)):
             queue.submit(life.truth().values())
             queue.wait_until_settled()
             # The first look at each feed has no cursor and compares everything.

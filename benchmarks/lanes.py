@@ -41,6 +41,7 @@ from benchmarks.queue_memory import structures
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from tests.end_to_end.daemon_process import DaemonProcess, daemon
+from tests.forked_product import SCRIPT
 from tests.queue_contents import messages_waiting
 from tests.registry_server import Server, Shape, World, generate, serve
 from tests.registry_server.declarations import ExpectedPackage
@@ -281,7 +282,7 @@ class LanesBench:
         self, number: int = 0, variables: Mapping[str, str] | None = None
     ) -> AbstractContextManager[DaemonProcess]:
         own = {"SECURECHAIN_STATE_DIR": str(self._folder / f"state-{number}")}
-        return daemon(self.environment | own | dict(variables or {}))
+        return daemon(self.environment | own | dict(variables or {}), command=(SCRIPT,))
 
     def submit(self, packages: Iterable[ExpectedPackage]) -> None:
         with self.redis.pipeline(transaction=False) as pipeline:

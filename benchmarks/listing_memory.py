@@ -6,7 +6,8 @@ import subprocess
 
 from benchmarks.harness import arcadedb, most_resident_mb, other_stores, work_dir
 from benchmarks.simulated_day import past
-from tests.end_to_end.daemon_process import SCRIPT, daemon, without_settings
+from tests.end_to_end.daemon_process import daemon, without_settings
+from tests.forked_product import SCRIPT
 from tests.registry_server import World, serve
 from tests.waiting import block_until
 
@@ -31,7 +32,7 @@ def memory(names: int) -> dict[str, object]:
             subprocess.run([SCRIPT, *words], env=without_settings() | environment, check=True, capture_output=True)
 
         command("pause", "npm")
-        with daemon(environment) as process:
+        with daemon(environment, command=(SCRIPT,)) as process:
             at_first = most_resident_mb(process.process.pid)
             command("schedules", "run", JOB)
             [ended] = block_until(lambda: process.events("job_finished"), "the end of the listing", HOUR_S)

@@ -20,6 +20,7 @@ from benchmarks.harness import STREAM, arcadedb, other_stores, print_header, pri
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from tests.end_to_end.daemon_process import DaemonProcess, daemon
+from tests.forked_product import SCRIPT
 from tests.registry_server import Server, Shape, World, generate, npm, serve
 from tests.waiting import block_until
 
@@ -66,7 +67,7 @@ def measure(way: str, stream: str, waiting: int, asked: int, *, paused: int = 0)
             "SECURECHAIN_RATES__NPM_REGISTRY": "unlimited",
             "SECURECHAIN_QUEUE__LANE_MAX_LENGTH": str(max(waiting, 100_000)),
         }
-        with daemon(stores | server.environment() | no_limits) as process:
+        with daemon(stores | server.environment() | no_limits, command=(SCRIPT,)) as process:
             block_until(lambda: len(server.requests) >= 100, "bulk work under way")
             times = [ask(queue, server, process, package.name) for package in wanted]
             left = queue.xlen(stream)

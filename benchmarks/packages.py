@@ -35,6 +35,7 @@ from benchmarks.harness import (
 from benchmarks.plain_loop import PlainLoop
 from securechain_ingest.registries import DECLARATIONS
 from tests.end_to_end.daemon_process import DaemonProcess, daemon
+from tests.forked_product import SCRIPT
 from tests.registry_server import ExpectedPackage, Shape, Spawned, generate, spawn
 from tests.stores import GraphTarget
 
@@ -129,11 +130,14 @@ def run_daemon(folder: Path, registry: Spawned, sets: Sequence[Sequence[Expected
 
         # They wait for the daemon, which is timed from the moment at which it is ready.
         queue.submit(sets[0])
-        with daemon(variables) as process:
+        with daemon(variables, command=(SCRIPT,)) as process:
             rows += [measured(process, "cold")]
             rows += [measured(process, "warm")]
             assert process.stop() == 0
-        with relaying(BoltCounter(target.uri)) as bolt, daemon(variables | {"GRAPH_DB_URI": bolt.uri}) as process:
+        with (
+            relaying(BoltCounter(target.uri)) as bolt,
+            daemon(variables | {"GRAPH_DB_URI": bolt.uri}, command=(SCRIPT,)) as process,
+        ):
             bolt.messages.clear()
             row = measured(process, "counted")
             row["queries/package"] = bolt.messages["RUN"] / len(sets[2])

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.daemon_process import SCRIPT, without_settings
+from tests.end_to_end.daemon_process import without_settings
+from tests.forked_product import SCRIPT
 from tests.stores import AdvisoryTarget, GraphTarget, store_variables
 
 DRIVERS_OF_OTHER_STORES = {"neo4j", "pymongo", "motor"}

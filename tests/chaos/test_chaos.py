@@ -285,6 +285,7 @@ def test_whatever_fails_around_three_daemons_every_message_ends_in_the_graph_or_
             | {
                 **SCHEDULES_OFF,
                 "SECURECHAIN_HTTP__RETRIES": "1",
+                "SECURECHAIN_ARCHIVES__PROCESSES": "2",
                 "SECURECHAIN_QUEUE__LEASE_S": "2",
                 "SECURECHAIN_QUEUE__RETRY_BASE_S": "0.2",
                 "SECURECHAIN_QUEUE__RETRY_MAX_S": "1",

@@ -55,7 +55,10 @@ async def _shot(visitor: PageVisitor, picture: Screenshot) -> None:
 
 def main() -> int:
     if CHROMIUM is None:
-        print("pictures: there is no chromium (Debian's package) on this machine", file=sys.stderr)
+        print(
+            "pictures: there is neither chromium-headless-shell nor chromium (Debian's packages) on this machine",
+            file=sys.stderr,
+        )
         return 3
     shown = world(packages=40)
     IMAGES.mkdir(exist_ok=True)

@@ -21,7 +21,8 @@ from neo4j import GraphDatabase
 from securechain_ingest.embedded.addresses import running_stores
 from tests.demo.running import DemoFailed, demo
 from tests.demo.world import world
-from tests.end_to_end.daemon_process import SCRIPT, without_settings
+from tests.end_to_end.daemon_process import without_settings
+from tests.forked_product import SCRIPT
 from tests.registry_server.server import REPOSITORY
 
 

@@ -1,6 +1,4 @@
-"""This is the daemon as a real process: it is started by its console script, followed by its JSON log and ended by
-signals.
-"""
+"""This is the daemon as a real process, which is followed by its JSON log and ended by signals."""
 
 from __future__ import annotations
 
@@ -8,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -16,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from securechain_ingest.embedded.leash import leashed
+from tests.forked_product import ForkedProduct
 from tests.waiting import PATIENCE_S, block_until
 
-SCRIPT = Path(sys.executable).with_name("securechain-ingest")
 Event = dict[str, Any]
 
 
@@ -34,39 +31,60 @@ _DEFAULTS = {
     "SECURECHAIN_EMBEDDED__START_TIMEOUT_S": str(PATIENCE_S),
 }
 """There is no page: daemons of several tests would want the same port. A busy machine starts servers slowly."""
+_FORKED = {"SECURECHAIN_ARCHIVES__PROCESSES": "1"}
+"""A parser process costs more than the start of a forked daemon, and few tests read so much that two have work."""
+
+
+def _started(
+    arguments: list[str],
+    environment: dict[str, str],
+    command: Sequence[str | Path] | None,
+    cwd: Path | None,
+    output: int,
+) -> ForkedProduct | subprocess.Popen[bytes]:
+    with Path(os.devnull).open() as nothing:
+        if command is None:
+            return ForkedProduct(arguments, _FORKED | environment, (nothing.fileno(), output, output), cwd)
+        return subprocess.Popen(
+            # It ends with the test run even if that is killed.
+            leashed([*command, *arguments]),
+            cwd=cwd,
+            env=environment,
+            stdin=nothing,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
 
 
 class DaemonProcess:
     """This is one run of the daemon. Its events are read by a thread, so the pipe never fills; `log` is a file that
-    keeps them."""
+    keeps them. It is a fork of a process that has imported the product, or `command` is what is run instead."""
 
     def __init__(
         self,
         environment: Mapping[str, str],
         arguments: tuple[str, ...] = (),
-        command: Sequence[str | Path] = (SCRIPT,),
+        command: Sequence[str | Path] | None = None,
         cwd: Path | None = None,
         log: Path | None = None,
     ) -> None:
         self._log = log
-        self.process = subprocess.Popen(
-            # It ends with the test run even if that is killed.
-            leashed([*command, "run", *arguments]),
-            cwd=cwd,
-            env=without_settings() | _DEFAULTS | dict(environment),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        told, telling = os.pipe()
+        self._told = os.fdopen(told, encoding="utf-8")
+        try:
+            self.process = _started(
+                ["run", *arguments], without_settings() | _DEFAULTS | dict(environment), command, cwd, telling
+            )
+        finally:
+            os.close(telling)
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
         with (
-            self.process.stdout as told,
+            self._told as told,
             nullcontext() if self._log is None else self._log.open("w", buffering=1) as log,
         ):
             for line in told:
@@ -120,11 +138,11 @@ def daemon(
     environment: Mapping[str, str],
     *arguments: str,
     ready: bool = True,
-    command: Sequence[str | Path] = (SCRIPT,),
+    command: Sequence[str | Path] | None = None,
     cwd: Path | None = None,
     log: Path | None = None,
 ) -> Iterator[DaemonProcess]:
-    """Yield a daemon that is certainly gone at the end; `command` is the product's own unless another one is given."""
+    """Yield a daemon that is certainly gone at the end. `command` is what is run instead of a fork of the product."""
     process = DaemonProcess(environment, arguments, command, cwd, log)
     try:
         if ready:

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 import securechain_ingest
-from tests.end_to_end.daemon_process import SCRIPT, DaemonProcess, daemon, without_settings
+from tests.end_to_end.daemon_process import DaemonProcess, daemon, without_settings
+from tests.forked_product import run
 from tests.registry_server import Server, World, cargo, maven, npm, nuget, pypi, rubygems, serve
 from tests.schedules_off import SCHEDULES_OFF, schedules_off
-from tests.waiting import PATIENCE_S, block_until
+from tests.waiting import block_until
 
 WORLD = World(
     (
@@ -43,15 +44,7 @@ class Machine:
         }
 
     def command(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        result = subprocess.run(
-            [SCRIPT, *arguments],
-            env=without_settings() | self.environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
+        result = run(*arguments, environment=without_settings() | self.environment, given=stdin)
         # pytest shows it with a failure.
         print(*arguments, "ended with", result.returncode, result.stderr)
         assert "Traceback" not in result.stderr

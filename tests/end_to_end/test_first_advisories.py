@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import Any
 
 import pytest
 
-from tests.end_to_end.daemon_process import SCRIPT, daemon, without_settings
+from tests.end_to_end.daemon_process import daemon, without_settings
 from tests.end_to_end.one_graph_server import graph_target
+from tests.forked_product import run
 from tests.registry_server import Fault, FaultKind, World, npm, osv, serve
 from tests.schedules_off import schedules_off
-from tests.waiting import PATIENCE_S, block_until
+from tests.waiting import block_until
 
 __all__ = ["graph_target"]
 
@@ -23,14 +23,7 @@ WORLD = World(
 
 
 def command(environment: dict[str, str], *arguments: str) -> str:
-    done = subprocess.run(
-        [SCRIPT, *arguments],
-        env=without_settings() | environment,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    done = run(*arguments, environment=without_settings() | environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

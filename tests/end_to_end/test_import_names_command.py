@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.daemon_process import SCRIPT
-from tests.waiting import PATIENCE_S
+from tests.end_to_end.daemon_process import without_settings
+from tests.forked_product import run as run_product
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [SCRIPT, "import-names", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    return run_product("import-names", *map(str, arguments), environment=without_settings())
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,10 @@ import trustme
 from securechain_ingest.embedded.process import free_ports
 from tests.chaos.contents import left_over
 from tests.end_to_end.conftest import STREAM, dead_letters, settled
-from tests.end_to_end.daemon_process import SCRIPT, daemon, without_settings
+from tests.end_to_end.daemon_process import daemon, without_settings
 from tests.end_to_end.graph_contents import PlainCypher, assert_graph_equals
 from tests.end_to_end.one_graph_server import graph_target
+from tests.forked_product import run
 from tests.redis_servers import ACL, PASSWORD, USER, over_tls, pair, server
 from tests.registry_server import Fault, FaultKind, Shape, World, generate, npm, serve
 from tests.waiting import block_until
@@ -32,9 +32,7 @@ SHAPE = Shape(packages=12, median_versions=3, odd_share=0.0, ecosystems=("npm", 
 
 def command(variables: Mapping[str, str], *arguments: str) -> str:
     """Return what it prints; its exit code must be 0."""
-    done = subprocess.run(
-        [SCRIPT, *arguments], env=without_settings() | dict(variables), capture_output=True, text=True, check=False
-    )
+    done = run(*arguments, environment=without_settings() | dict(variables))
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -172,13 +170,7 @@ def test_a_redis_that_would_drop_messages_ends_the_daemon_with_one_line(
 ) -> None:
     [port] = free_ports(1)
     with server(tmp_path / "redis", f"port {port}\nmaxmemory-policy allkeys-lru", port):
-        done = subprocess.run(
-            [SCRIPT, "run"],
-            env=without_settings() | environment | {"REDIS_URL": f"redis://127.0.0.1:{port}"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run("run", environment=without_settings() | environment | {"REDIS_URL": f"redis://127.0.0.1:{port}"})
     assert done.returncode == 2
     [line] = done.stderr.strip().splitlines()
     assert "maxmemory-policy noeviction" in line

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.conftest import SOON_LEFT
-from tests.end_to_end.daemon_process import SCRIPT, DaemonProcess, daemon, without_settings
+from tests.end_to_end.daemon_process import DaemonProcess, daemon, without_settings
 from tests.end_to_end.graph_contents import PlainCypher
 from tests.end_to_end.one_graph_server import graph_target
+from tests.forked_product import run
 from tests.registry_server import World, npm, serve
 from tests.schedules_off import schedules_off
-from tests.waiting import PATIENCE_S, block_until
+from tests.waiting import block_until
 
 __all__ = ["graph_target"]
 
@@ -38,9 +39,7 @@ class CommandLine:
         return done.stdout or done.stderr
 
     def _done(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [SCRIPT, *arguments], env=self._environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
-        )
+        return run(*arguments, environment=self._environment)
 
     def json(self, *arguments: str) -> Any:
         return json.loads(self(*arguments, "--json"))

@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from securechain_ingest.registries.npm.names import NPM
-from tests.end_to_end.daemon_process import SCRIPT, without_settings
+from tests.end_to_end.daemon_process import without_settings
 from tests.end_to_end.graph_contents import PlainCypher
 from tests.end_to_end.one_graph_server import graph_target
+from tests.forked_product import SCRIPT, run
 from tests.registry_server import Fault, FaultKind, Server, World, npm, serve
 from tests.waiting import PATIENCE_S, block_until
 
@@ -57,10 +58,9 @@ class Command:
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
         """Return the exit code, the standard output and the standard error."""
-        with self.start(*arguments) as process:
-            output, errors = process.communicate(timeout=PATIENCE_S)
-            assert "Traceback" not in errors
-            return process.returncode, output, errors
+        done = run("backfill", "import-names", *arguments, environment=self._environment)
+        assert "Traceback" not in done.stderr
+        return done.returncode, done.stdout, done.stderr
 
     def filled(self) -> int:
         return self.graph.count("MATCH (p:NPMPackage) WHERE p.import_names = [p.name] RETURN count(p)")

@@ -10,23 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.daemon_process import SCRIPT, without_settings
+from tests.end_to_end.daemon_process import without_settings
+from tests.forked_product import SCRIPT
+from tests.forked_product import run as run_product
 from tests.waiting import PATIENCE_S
 
 
 def run(
-    *arguments: str, environment: dict[str, str] | None = None, cwd: Path | None = None, given: str | None = None
+    *arguments: str, environment: dict[str, str] | None = None, cwd: Path | None = None, given: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [SCRIPT, *arguments],
-        env=without_settings() | (environment or {}),
-        cwd=cwd,
-        input=given,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    variables = without_settings() | (environment or {})
+    return run_product(*arguments, environment=variables, cwd=cwd, given=given)
 
 
 def assert_one_line(result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,9 +17,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.end_to_end.conftest import STREAM, wait_until_settled
 from tests.end_to_end.cut_store import cut_store
-from tests.end_to_end.daemon_process import SCRIPT, daemon, without_settings
+from tests.end_to_end.daemon_process import daemon, without_settings
 from tests.end_to_end.one_graph_server import graph_target
 from tests.end_to_end.test_the_page import free_port
+from tests.forked_product import SCRIPT, run
 from tests.registry_server import Shape, generate, serve
 from tests.stores import GraphTarget
 from tests.waiting import PATIENCE_S, block_until
@@ -36,10 +36,7 @@ def check(variables: Mapping[str, str]) -> int:
     [command] = re.findall(r"^HEALTHCHECK .*CMD (\[.*\])$", DOCKERFILE.read_text(), re.MULTILINE)
     program, *arguments = json.loads(command)
     assert program == SCRIPT.name
-    environment = without_settings() | dict(variables)
-    done = subprocess.run(
-        [SCRIPT, *arguments], env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
-    )
+    done = run(*arguments, environment=without_settings() | dict(variables))
     # pytest shows it with a failure.
     print("the health check ended with", done.returncode, done.stderr)
     return done.returncode

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 import httpx
 
 from securechain_ingest.embedded.process import free_ports
-from tests.end_to_end.daemon_process import SCRIPT, daemon, without_settings
+from tests.end_to_end.daemon_process import daemon, without_settings
 from tests.end_to_end.one_graph_server import graph_target
+from tests.forked_product import run
 from tests.registry_server import World, serve
 from tests.waiting import PATIENCE_S, block_until
 
@@ -25,14 +26,7 @@ def free_port() -> str:
 
 
 def health(variables: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [SCRIPT, "health", *arguments],
-        env=without_settings() | dict(variables),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    return run("health", *arguments, environment=without_settings() | dict(variables))
 
 
 def test_a_daemon_serves_its_page_and_says_whether_it_gets_on(environment: dict[str, str]) -> None:

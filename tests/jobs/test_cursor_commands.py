@@ -11,7 +11,8 @@ import pytest
 from redis.asyncio import Redis
 
 from securechain_ingest.jobs.cursors import Cursors
-from tests.end_to_end.daemon_process import SCRIPT, without_settings
+from tests.end_to_end.daemon_process import without_settings
+from tests.forked_product import run
 
 Ask = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -19,13 +20,7 @@ Ask = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def ask(redis_url: str) -> Ask:
     def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [SCRIPT, "cursors", *arguments],
-            env=without_settings() | {"REDIS_URL": redis_url},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return run("cursors", *arguments, environment=without_settings() | {"REDIS_URL": redis_url})
 
     return ask
 

@@ -25,9 +25,10 @@ from securechain_ingest.runs import new_run_id, utc_now
 from securechain_ingest.schedules.board import Board, RunRequest
 from tests.end_to_end.conftest import STREAM, dead_letters
 from tests.end_to_end.cut_store import cut_store
-from tests.end_to_end.daemon_process import SCRIPT, daemon, without_settings
+from tests.end_to_end.daemon_process import daemon, without_settings
 from tests.end_to_end.graph_contents import PlainCypher
 from tests.end_to_end.test_living_registries import JOBS, all_done, differences, live, nothing_is_due, wanted
+from tests.forked_product import SCRIPT
 from tests.graph_digest import digest_of, graph_lines
 from tests.registry_server import Shape, serve
 from tests.registry_server.life import Life

@@ -20,6 +20,7 @@ import redis
 from securechain_ingest.embedded.process import free_ports
 from tests.end_to_end.conftest import dead_letters
 from tests.end_to_end.daemon_process import daemon
+from tests.forked_product import SCRIPT
 from tests.registry_server import Shape, serve
 from tests.registry_server.life import Life
 from tests.soak.flat import MB, allowances, complaints, table
@@ -66,7 +67,7 @@ def test_under_a_steady_load_the_memory_and_the_descriptors_of_all_processes_sta
     ports = {role: urlsplit(url).port or 0 for role, url in urls.items()}
     with (
         serve(life.world(), keep_requests=False) as server,
-        daemon(variables | server.environment(), ready=False, log=folder / "daemon.log") as process,
+        daemon(variables | server.environment(), ready=False, command=(SCRIPT,), log=folder / "daemon.log") as process,
         watch(process.process.pid, ports, folder / SAMPLES) as watched,
     ):
         # A cold Neo4j on a busy machine takes minutes for its first constraints.
