@@ -18,13 +18,13 @@ from securechain_ingest.cli import app
 from securechain_ingest.cli.manual import MANUAL, PROGRAM, commands
 from securechain_ingest.cli.output import print_lines, print_table
 from securechain_ingest.cli.progress import progress_bar
+from tests.forked_product import run as run_product
 
 EXAMPLES = [example for entry in MANUAL.values() for example in entry.examples]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "securechain_ingest", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return run_product(*arguments, environment=os.environ)
 
 
 def parsed(arguments: list[str]) -> tuple[str, dict[str, Any]]:

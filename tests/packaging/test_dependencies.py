@@ -51,7 +51,7 @@ def imported(*folders: str) -> set[str]:
     known = packages_distributions()
     found: set[str] = set()
     for module in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
-        for name in _imports(ast.parse(module.read_text(encoding="utf-8"))):
+        for name in _imports(module):
             top = name.partition(".")[0]
             if top not in sys.stdlib_module_names and top not in OURS and top != "_typeshed":
                 # One that is not installed here bears its own name, as far as anybody can know.
@@ -59,12 +59,15 @@ def imported(*folders: str) -> set[str]:
     return found
 
 
-def _imports(tree: ast.AST) -> Iterable[str]:
-    for node in ast.walk(tree):
+@cache
+def _imports(module: Path) -> frozenset[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+            names.add(node.module)
+    return frozenset(names)
 
 
 def test_everything_that_the_program_imports_is_declared() -> None:
@@ -85,7 +88,7 @@ def test_everything_that_is_declared_for_development_is_imported_or_is_a_tool() 
 
 def test_only_one_module_imports_motor() -> None:
     def uses(path: Path) -> bool:
-        return any(name.startswith("motor") for name in _imports(ast.parse(path.read_text(encoding="utf-8"))))
+        return any(name.startswith("motor") for name in _imports(path))
 
     modules = [path for folder in OURS for path in (ROOT / folder).rglob("*.py")]
     assert {path.name for path in modules if uses(path)} == {"mongodb.py"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ PACKAGE: Final = Path(__file__).resolve().parents[2] / "securechain_ingest"
 _LEVELS: Final = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "exception": "error"}
 
 
+@cache
 def events() -> dict[str, set[str]]:
     """Return the levels of each event."""
     found: dict[str, set[str]] = {}
