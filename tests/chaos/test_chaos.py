@@ -279,20 +279,16 @@ def test_whatever_fails_around_three_daemons_every_message_ends_in_the_graph_or_
     lost = hopeless(max(2, count // 100))
     with running_stores(tmp_path / "stores") as (stores, addresses, target), serve(world, latency_s=0.01) as server:
         plain = addresses.pop("plain")
-        variables = (
-            addresses
-            | server.environment()
-            | {
-                **SCHEDULES_OFF,
-                "SECURECHAIN_HTTP__RETRIES": "1",
-                "SECURECHAIN_ARCHIVES__PROCESSES": "2",
-                "SECURECHAIN_QUEUE__LEASE_S": "2",
-                "SECURECHAIN_QUEUE__RETRY_BASE_S": "0.2",
-                "SECURECHAIN_QUEUE__RETRY_MAX_S": "1",
-                "SECURECHAIN_QUEUE__MAX_DELIVERIES": "1000",
-                "SECURECHAIN_REDIS__TIMEOUT_S": "5",
-            }
-        )
+        variables = addresses | server.environment() | SCHEDULES_OFF
+        variables |= {
+            "SECURECHAIN_HTTP__RETRIES": "1",
+            "SECURECHAIN_ARCHIVES__PROCESSES": "2",
+            "SECURECHAIN_QUEUE__LEASE_S": "2",
+            "SECURECHAIN_QUEUE__RETRY_BASE_S": "0.2",
+            "SECURECHAIN_QUEUE__RETRY_MAX_S": "1",
+            "SECURECHAIN_QUEUE__MAX_DELIVERIES": "1000",
+            "SECURECHAIN_REDIS__TIMEOUT_S": "5",
+        }
         faultless = _without_faults(world, lost, variables, plain, target, tmp_path, enough_s)
         daemons = Daemons(variables, tmp_path, 3)
         try:
