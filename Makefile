@@ -17,8 +17,11 @@ help:
 ## setup: installs everything into .venv, from the lock
 setup: $(VENV)/.complete
 
+# The pip that Python brings along may be old and then takes twice as long, so the lock's own one comes first.
 $(VENV)/.complete: requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
+	sed -n '/^pip==/,/# via/p' requirements-dev.lock >$(VENV)/pip.lock
+	$(PIP) --require-hashes --requirement $(VENV)/pip.lock
 	$(PIP) --require-hashes --requirement requirements-dev.lock
 	$(PIP) --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib securechain_ingest

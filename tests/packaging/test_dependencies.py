@@ -25,6 +25,7 @@ USED_WITHOUT_IMPORT = {
 TOOLS = {
     "editables": "builds the editable installation",
     "hatchling": "builds the package",
+    "pip": "make setup",
     "pytest-randomly": "pytest loads it",
     "pytest-timeout": "pytest loads it",
     "ruff": "make lint",
