@@ -43,7 +43,7 @@ pictures: setup
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers auto
 
 ## check: style, types and the tests that start no server, for the minutes between two edits
 check: lint
