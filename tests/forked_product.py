@@ -52,10 +52,6 @@ class ForkedProduct:
         assert self._process.pid is not None
         self.pid = self._process.pid
 
-    @property
-    def returncode(self) -> int | None:
-        return self._process.exitcode
-
     def poll(self) -> int | None:
         """Return the exit code, which is minus the signal's number if a signal has ended it, or None if it runs."""
         return self._process.exitcode
