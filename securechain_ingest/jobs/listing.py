@@ -121,8 +121,8 @@ async def whole_listing(
             else:
                 wait_s = 0.0
                 if held.get("complete") and is_there:
-                    wait_s = _kept_s(held, ecosystem) - _age_s(held.get("begun", held["complete"]), now())
-                    is_good = held["id"] == reuse or _age_s(held["complete"], now()) < ttl_s
+                    wait_s = _wait_s(held, ecosystem, now())
+                    is_good = held["id"] == reuse or _is_good(held, ttl_s, now())
                     if is_good or wait_s > _WORTH_WAITING_S:
                         return _listing(key, held)
                 if wait_s <= 0:
@@ -204,10 +204,15 @@ async def _read_on(
     return _listing(key, held)
 
 
-async def note_outlived(redis: Redis, key: str, listing: Listing) -> None:
-    """Note that the feed does not know any more what has changed since the list was read. It raises StoreError."""
+async def note_outlived(
+    redis: Redis, key: str, listing: Listing, ecosystem: Ecosystem, *, ttl_s: float, now: datetime
+) -> bool:
+    """Note that the feed does not know any more what has changed since the list was read. Return whether that is so
+    long ago that `whole_listing` reads it again. It raises StoreError."""
     with store_errors():
         await redis.hset(key, "outlived", listing.id)
+    held = await _meta(redis, key)
+    return held.get("id") == listing.id and not _is_good(held, ttl_s, now) and _wait_s(held, ecosystem, now) <= 0
 
 
 async def let_expire(redis: Redis, listing: Listing, ttl_s: float) -> None:
@@ -276,10 +281,17 @@ async def _meta(redis: Redis, key: str) -> dict[Any, Any]:
     return {field.decode(): value.decode() for field, value in held.items()}
 
 
-def _kept_s(held: dict[Any, Any], ecosystem: Ecosystem) -> float:
-    """Return for how many seconds the registry wishes no other reading of its list."""
+def _is_good(held: dict[Any, Any], ttl_s: float, now: datetime) -> bool:
+    """Return whether a list that has been read to its end is young enough for every job."""
+    return _age_s(held["complete"], now) < ttl_s
+
+
+def _wait_s(held: dict[Any, Any], ecosystem: Ecosystem, now: datetime) -> float:
+    """Return for how many seconds more the registry wishes no other reading of its list."""
     kept_s = ecosystem.listing_kept_s
-    return min(kept_s, _OUTLIVED_KEPT_S) if held.get("outlived") == held["id"] else kept_s
+    if held.get("outlived") == held["id"]:
+        kept_s = min(kept_s, _OUTLIVED_KEPT_S)
+    return kept_s - _age_s(held.get("begun", held["complete"]), now)
 
 
 def _listing(key: str, held: dict[Any, Any]) -> Listing:

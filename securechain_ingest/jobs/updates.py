@@ -45,6 +45,16 @@ async def queue_changes(context: JobContext, cursors: Cursors, run: Run, *, reco
             logger.warning("cursor_lost", ecosystem=name, reason=str(lost))
         else:
             return
+    if await _compare_and_follow(context, cursors, run, limit):
+        # The list that was kept is from before all that the feed still tells. It is old enough to be read again, and
+        # what has changed since then must not wait for the next run.
+        await _compare_and_follow(context, cursors, run, limit)
+
+
+async def _compare_and_follow(context: JobContext, cursors: Cursors, run: Run, limit: RemovalLimit) -> bool:
+    """Compare everything, and follow what has changed since the list was read. Return whether another list is needed
+    for that and may be read now."""
+    name = context.registry.ecosystem.name
     compared = await reconcile(context, run, limit)
     head = compared.listing.head
     await cursors.move(name, head, run.id, reconciled=True, vouches=compared.vouches)
@@ -54,7 +64,15 @@ async def queue_changes(context: JobContext, cursors: Cursors, run: Run, *, reco
     except CursorLost as lost:
         # The next run compares again, with a list that is younger as soon as there may be one.
         logger.warning("cursor_lost", ecosystem=name, reason=str(lost))
-        await note_outlived(context.redis, Keys(context.queue.stream).listing(name), compared.listing)
+        return await note_outlived(
+            context.redis,
+            Keys(context.queue.stream).listing(name),
+            compared.listing,
+            context.registry.ecosystem,
+            ttl_s=context.feeds.listing_ttl_s,
+            now=context.now(),
+        )
+    return False
 
 
 def _may_follow(cursor: Cursor, run: Run, reconcile_s: float | None) -> bool:
