@@ -17,11 +17,16 @@ def main() -> None:
     # A parent that lets the signal be ignored (a shell's background job) is obeyed.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    for library in _NOT_NEEDED:
-        sys.modules[library] = None  # type: ignore[assignment]  # With None in its place it counts as not installed.
+    leave_out_what_is_not_needed()
     from securechain_ingest import cli
 
     cli.main()
+
+
+def leave_out_what_is_not_needed() -> None:
+    """Keep the drivers from importing libraries that no value here needs."""
+    for library in _NOT_NEEDED:
+        sys.modules[library] = None  # type: ignore[assignment]  # With None in its place it counts as not installed.
 
 
 if __name__ == "__main__":

@@ -5,16 +5,14 @@ from __future__ import annotations
 import gc
 import importlib
 import pkgutil
-import sys
 
 import securechain_ingest
-from securechain_ingest import __main__ as script
+from securechain_ingest.__main__ import leave_out_what_is_not_needed
 
 _OTHER_PROGRAM = "securechain_ingest.embedded.advisory_database"
 """This is run as a file, with libraries of its own."""
 
-for library in script._NOT_NEEDED:
-    sys.modules[library] = None  # type: ignore[assignment]  # as the console script does it
+leave_out_what_is_not_needed()
 for module in pkgutil.walk_packages(securechain_ingest.__path__, f"{securechain_ingest.__name__}."):
     if module.name != _OTHER_PROGRAM:
         importlib.import_module(module.name)

@@ -357,7 +357,8 @@ async def test_a_kept_list_from_before_all_that_the_feed_still_tells_is_read_aga
     later = utc_now() + timedelta(days=days)
     bench.now = lambda: later
 
-    run = await bench.update()
+    first = await bench.update()
+    second = await bench.update()
 
-    assert run.cursor_after == ("2" if is_read_again else "0")
+    assert first.cursor_after == second.cursor_after == ("2" if is_read_again else "0")
     assert bench.feed.pages_read == read + is_read_again
