@@ -24,6 +24,7 @@ from sdnotify import SystemdNotifier
 
 from securechain_ingest import __version__, log, metrics
 from securechain_ingest.configuration import Settings, merge_reload
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.embedded.addresses import state_lock
 from securechain_ingest.embedded.stores import EmbeddedStores
 from securechain_ingest.errors import ConfigError, IngestError, StoreError
@@ -33,6 +34,7 @@ from securechain_ingest.jobs.wiring import build_jobs
 from securechain_ingest.progress import LOOP_S, Progress
 from securechain_ingest.queue.heartbeats import Heartbeat
 from securechain_ingest.queue.reader import Reader
+from securechain_ingest.queue.unfinished_import import refuse_unfinished_import
 from securechain_ingest.registries import BY_OSV, ECOSYSTEMS
 from securechain_ingest.schedules.board import Board
 from securechain_ingest.schedules.recorder import Recorder
@@ -168,6 +170,7 @@ class Daemon:
             last_progress_at=lambda: reader.settled_at,
             stuck=progress.stuck,
         )
+        await _join(heartbeat, stores, self._settings.queue.stream)
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with anyio.create_task_group() as loops:
 
@@ -304,6 +307,21 @@ def step_limit_s(settings: Settings) -> float:
     http = settings.http
     request_s = 2 * http.total_timeout_s + http.max_retry_after_s
     return request_s + 2 * settings.archives.timeout_s + 4 * settings.vulnerabilities.timeout_s + LOOP_S
+
+
+async def _join(heartbeat: Heartbeat, stores: Stores, stream: str) -> None:
+    """Show the daemon to an import of a snapshot that begins now, and do not start beside one that has begun.
+
+    The import sets its mark and then looks for daemons: of two that start at the same time at least one sees the other.
+    It raises ConfigError or StoreError.
+    """
+    with store_errors():
+        await heartbeat.beat()
+    try:
+        await refuse_unfinished_import(stores.redis, stream)
+    except IngestError:
+        await heartbeat.leave()
+        raise
 
 
 async def _supervise(name: str, loop: Callable[[], Awaitable[None]]) -> None:

@@ -103,9 +103,12 @@ class Heartbeat:
                 await outage.insist(self.beat)
                 await anyio.sleep(EVERY_S)
         finally:
-            # A daemon that is told to stop leaves the list. One that cannot leave it is recognized by its silence.
-            with anyio.move_on_after(1.0, shield=True), suppress(RedisError):
-                await self._redis.hdel(self._key, self._name)
+            await self.leave()
+
+    async def leave(self) -> None:
+        """Take the daemon out of the list. One that cannot leave it is recognized by its silence."""
+        with anyio.move_on_after(1.0, shield=True), suppress(RedisError):
+            await self._redis.hdel(self._key, self._name)
 
     async def beat(self) -> None:
         """Write one heartbeat. This raises RedisError."""

@@ -93,13 +93,9 @@ class SnapshotImport:
     async def _begin(self) -> dict[str, int]:
         """Return by file how many rows an interrupted import has written. It raises SnapshotError if the snapshot
         cannot be imported here."""
+        await self._refuse_beside_a_daemon()
         with store_errors():
-            running = [daemon for daemon in await daemons_seen(self.stores.redis, self.queue.stream) if daemon.is_up]
             held: Any = await self.stores.redis.hgetall(self._key)
-        if running:
-            raise SnapshotError(
-                f"a daemon is running on these stores ({running[0].name}): stop it, import, and start it again"
-            )
         self.manifest.refuse_unknown(self.ecosystems)
         done = {name.decode(): value.decode() for name, value in held.items()}
         if done:
@@ -108,7 +104,22 @@ class SnapshotImport:
         await self._check_graph()
         with store_errors():
             await self.stores.redis.hset(self._key, "id", self._mark)
+        try:
+            # A daemon that was just starting has not seen the mark, and has been seen by nobody until now.
+            await self._refuse_beside_a_daemon()
+        except SnapshotError:
+            with store_errors():
+                await self.stores.redis.delete(self._key)
+            raise
         return {}
+
+    async def _refuse_beside_a_daemon(self) -> None:
+        with store_errors():
+            running = [daemon for daemon in await daemons_seen(self.stores.redis, self.queue.stream) if daemon.is_up]
+        if running:
+            raise SnapshotError(
+                f"a daemon is running on these stores ({running[0].name}): stop it, import, and start it again"
+            )
 
     def _refuse_other(self, begun: str) -> None:
         """Raise SnapshotError if the import that was interrupted here is not this one."""

@@ -17,7 +17,6 @@ from securechain_ingest.graph.copying import GraphCopy
 from securechain_ingest.jobs.advisory_rating import note_unfinished_ratings, unfinished_ratings
 from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.model import Artifact, ImportNames, NamesChange, PackageRef, Rating
-from securechain_ingest.queue.heartbeats import Heartbeat
 from securechain_ingest.queue.inspection import queued_messages
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
@@ -287,24 +286,6 @@ async def test_packages_that_are_written_during_an_export_leave_no_requirement_w
 
 def _requirements(pages: int) -> dict[PackageRef, str]:
     return {pypi(f"a{n}"): "any" for n in range(1, pages + 1)}
-
-
-async def test_nothing_is_imported_while_a_daemon_runs(
-    source: WholeInstallation, target: WholeInstallation, tmp_path: Path
-) -> None:
-    await some_packages(source)
-    await source.export(tmp_path / "snapshot")
-    heartbeat = Heartbeat(
-        target.stores.redis,
-        target.settings.queue.stream,
-        "a-daemon",
-        in_flight=lambda: 0,
-        last_progress_at=lambda: None,
-    )
-    await heartbeat.beat()
-    with pytest.raises(SnapshotError, match="a daemon is running on these stores"):
-        await target.load(tmp_path / "snapshot")
-    assert run(target, "MATCH (n) RETURN n") == []
 
 
 async def test_a_graph_with_packages_is_not_imported_into(
