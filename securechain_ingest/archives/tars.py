@@ -24,6 +24,7 @@ _BLOCK = 512
 _MAX_EXTENSION_BYTES = 1024 * 1024
 _END_MARK = bytes(_BLOCK)
 _REGULAR = b"0\x007"
+_LINKS = b"12"
 _LINKS_AND_FOLDERS = b"125"  # these have no data, whatever size they claim
 
 
@@ -51,12 +52,15 @@ class _PlainStream:
 class TarMember:
     """This is a file, a folder or a link. `size` is the size that its header claims, in bytes."""
 
-    __slots__ = ("_budget", "_stream", "_unread_bytes", "is_file", "name", "size")
+    __slots__ = ("_budget", "_stream", "_unread_bytes", "is_file", "is_link", "name", "size")
 
-    def __init__(self, name: str, size: int, *, is_file: bool, stream: _Stream, budget: ExpansionBudget) -> None:
+    def __init__(
+        self, name: str, size: int, *, is_file: bool, is_link: bool, stream: _Stream, budget: ExpansionBudget
+    ) -> None:
         self.name = name
         self.size = size
         self.is_file = is_file
+        self.is_link = is_link
         self._stream = stream
         self._budget = budget
         self._unread_bytes = size
@@ -215,6 +219,7 @@ def _member(header: bytes, kind: int, extension: dict[str, str], stream: _Stream
         name=safe_name(raw_name.rstrip("/")) or "",
         size=size,
         is_file=kind in _REGULAR and not raw_name.endswith("/"),
+        is_link=kind in _LINKS,
         stream=stream,
         budget=budget,
     )

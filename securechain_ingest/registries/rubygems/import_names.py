@@ -79,10 +79,13 @@ def _refuse_old_format(file: BinaryIO) -> None:
 
 
 def _listed(file: BinaryIO, limits: ArchiveLimits) -> Iterator[str]:
-    """Yield the files inside the data; if there are several data members the first counts, as for RubyGems."""
+    """Yield the files inside the data; if there are several data members the first counts, as for RubyGems.
+
+    RubyGems unpacks links, too, and `require` follows them.
+    """
     for member in iterate_plain_tar(file, limits):
         if member.name == _DATA:
-            yield from (inner.name for inner in member.inner() if inner.is_file)
+            yield from (inner.name for inner in member.inner() if inner.is_file or inner.is_link)
             return
 
 

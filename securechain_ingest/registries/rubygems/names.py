@@ -23,6 +23,7 @@ RUBYGEMS: Final = Ecosystem(
     purl_type="gem",
     osv="RubyGems",
     version_key=version_key,
+    import_names_version=2,
     announced=re.compile(r"[0-9a-f]{32}"),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import random
+import tarfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -175,6 +176,19 @@ def test_what_a_gem_holds_counts_more_than_what_its_gemspec_says() -> None:
     assert read(body) == ["held"]
     beginning = SparseFile(len(body), [(0, body[:WINDOW_BYTES])])
     assert read_gem(cast(BinaryIO, beginning), LIMITS, None).names == ("said",)
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
+def test_a_file_that_is_a_link_to_another_one_can_be_required_too(kind: bytes) -> None:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("lib/own/all.rb"))
+        link = tarfile.TarInfo("lib/own-all.rb")
+        link.type, link.linkname = kind, "own/all.rb"
+        archive.addfile(link)
+    gemspec = gzip.compress(b"name: own\nfiles: [lib/own-all.rb, lib/own/all.rb]\n")
+
+    assert read(tar({"metadata.gz": gemspec, "data.tar.gz": data.getvalue()})) == ["own-all", "own/all", "own::all"]
 
 
 def test_signatures_beside_the_members_are_passed_over() -> None:
