@@ -65,8 +65,8 @@ class _Clause:
             case "<":
                 return Interval(high=below)
             case "~>":
-                # `< 2.a` is below 2 and below its pre-releases.
-                end = f"{next_series(self.version)}.a"
+                # `< 2.A` is below 2 and below its pre-releases: words sort by ASCII, capitals (`2.0.RC1`) first.
+                end = f"{next_series(self.version)}.A"
                 return Interval(below, Bound(version_key(end), False, end))
             case _:
                 return Interval()

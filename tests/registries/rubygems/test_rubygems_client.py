@@ -26,7 +26,7 @@ CLOTH = rubygems.Gem(
     "RedCloth",
     (
         Version("1.0.0.beta1"),
-        Version("1.0.0", (need("rack", ">= 1.0.2&~> 1.0", ">= 1.0.2, < 2.a"), need("JSON"))),
+        Version("1.0.0", (need("rack", ">= 1.0.2&~> 1.0", ">= 1.0.2, < 2.A"), need("JSON"))),
         Version("1.0.1", yanked=True),
         Version(
             "1.2.0",

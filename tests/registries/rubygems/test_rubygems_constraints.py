@@ -88,10 +88,10 @@ def test_a_requirement_that_clients_misread_is_spelled_out(declared: str) -> Non
         ("", "any"),
         ("1.2", "1.2"),
         (">=1.0", ">=1.0"),
-        (">= 1.0.2&~> 1.0", ">= 1.0.2, < 2.a"),
+        (">= 1.0.2&~> 1.0", ">= 1.0.2, < 2.A"),
         (">= 1.0&~> 1.2", "~> 1.2"),
         ("~> 1.2&~> 1.2", "~> 1.2, ~> 1.2"),
-        ("~> 4.0.0.beta", ">= 4.0.0.beta, < 4.1.a"),
+        ("~> 4.0.0.beta", ">= 4.0.0.beta, < 4.1.A"),
         ("!= 1.5&!= 1.6", ">= 0.A, != 1.5, != 1.6"),
         ("!= 1.5&!= 1.6&> 0.a", "!= 1.5, != 1.6, > 0.a"),
         ("< 1&> 2", NOTHING),
@@ -111,6 +111,13 @@ def test_what_is_written(declared: str, expected: str) -> None:
 def test_what_is_spelled_out_leaves_out_the_prereleases_of_the_next_series() -> None:
     assert admitted(written(">= 1.0.1&~> 1.0"), PRERELEASES) == ["1.2.beta", "1.2.0.rc1", "1.3.a"]
     assert admitted(written("~> 1.0.beta"), PRERELEASES) == allowed("~> 1.0.beta", PRERELEASES)
+
+
+@pytest.mark.parametrize("declared", [">= 1.0.1&~> 1.0", "~> 1.0.beta"])
+def test_the_prereleases_of_the_next_series_may_be_in_capitals(declared: str) -> None:
+    versions = ["1.9", "1.9.RC1", "2.0.0.RC1", "2.0.A", "2.Beta.1", "2-RC"]
+
+    assert admitted(written(declared), versions) == allowed(declared, versions) == ["1.9", "1.9.RC1"]
 
 
 @pytest.mark.parametrize("declared", ["> 3&< 1", "= 1.0&= 2.0", "!= 1.0&!= 2.0", "!= 0.a&!= 2.0", "~> 1.0&< 1"])
