@@ -11,11 +11,13 @@ from securechain_ingest.model import NOT_AVAILABLE
 
 _MAX_ADDRESS_LENGTH: Final = 2048
 
-# https://…, git+ssh://git@…, git@host:owner/repo, scm:git:…, host/owner/repo. Only the hosts themselves: not gist.,
-# not pages.
+# https://…, git+ssh://git@…, git@host:owner/repo, host/owner/repo; Maven's scm:PROVIDER:… with : or |; and what people
+# make of them: a scheme twice, too few or many slashes, a word before (`Source: https://…`), brackets or quotes.
+# What stands before the host has no dot outside of the user's part, and so is no other host. Only the hosts themselves:
+# not gist., not pages.
 _ADDRESS: Final = re.compile(
-    r"(?:scm:)?(?:git:)?(?:(?:git\+)?(?:https?|ssh|git):)?(?://)?(?:[^@/\s]+@)?(?:www\.)?"
-    r"(?P<host>github\.com|gitlab\.com|bitbucket\.org)(?::\d+(?=/))?[/:]+(?P<path>[^?#\s]+)",
+    r"""[\s<(\["'=]*+(?:[a-z][a-z0-9+]*(?:[:|]+\s*/*|//)){0,6}(?://)?(?:[^/\s]+@)?(?:(?:www|git|ssh|altssh)\.)?"""
+    r"""(?P<host>github\.com|gitlab\.com|bitbucket\.org)(?::\d+(?=/))?[/:]+(?P<path>[^?#\s<>()\[\]"',;]+)""",
     re.IGNORECASE,
 )
 # What npm's package.json allows: github:owner/repo, owner/repo, either with a #branch. Owners have no dots, so this is
@@ -31,6 +33,9 @@ _SHORTHAND_HOSTS: Final = {
 }
 
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+# What may follow a repository's name, which has neither sign: a revision.
+_REVISION: Final = re.compile(r"[@:].*")
+_GIT: Final = re.compile(r"(?:\.git)+$", re.IGNORECASE)
 # First segments that are pages of the host itself.
 _NO_OWNERS: Final = frozenset(
     {
@@ -93,7 +98,7 @@ def _repository(text: str) -> str | None:
     segments = _nested(segments) if host == "gitlab.com" else segments[:2]
     if len(segments) < 2 or segments[0].lower() in _NO_OWNERS:
         return None
-    segments[-1] = re.sub(r"\.git$", "", segments[-1], flags=re.IGNORECASE)
+    segments[-1] = _GIT.sub("", _REVISION.sub("", segments[-1]))
     return f"https://{host}/{'/'.join(segments)}" if all(map(_SEGMENT.fullmatch, segments)) else None
 
 
@@ -102,6 +107,6 @@ def _nested(segments: list[str]) -> list[str]:
     for position, segment in enumerate(segments):
         if segment.lower().endswith(".git"):
             return segments[: position + 1]
-        if segment in _PAGES and position > 1:
+        if segment in _PAGES and position > (segment != "-"):
             return segments[:position]
     return segments
