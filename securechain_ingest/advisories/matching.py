@@ -27,7 +27,7 @@ from securechain_ingest.model import Ecosystem, PackageRef, Rating
 if TYPE_CHECKING:
     from securechain_ingest.archives.pool import ParserPool
 
-RULE: Final = 3
+RULE: Final = 4
 """This number goes up when the rule changes which versions are affected or how they are rated. The next sync of the
 advisories then rates every package anew that an advisory names."""
 

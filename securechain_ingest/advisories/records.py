@@ -132,13 +132,16 @@ def _ranges(element: Mapping[str, Any], order: Order, report: Report) -> Iterato
 
 
 def _boundaries(events: Sequence[Any]) -> Iterator[tuple[str, str] | None]:
-    """Yield (kind, value) of each event. None stands in place of an event that is not of that form."""
+    """Yield (kind, value) of each event. None stands in place of an event that is not of that form.
+
+    A kind whose value is null is one that the event does not have: some programs write all kinds in each event.
+    """
     for event in events:
         if not isinstance(event, Mapping):
             yield None
             continue
         for kind, value in event.items():
-            if kind in _TURN or kind == "limit":
+            if (kind in _TURN or kind == "limit") and value is not None:
                 yield (kind, value.strip()) if isinstance(value, str) else None
 
 

@@ -95,11 +95,13 @@ def test_a_listed_version_is_affected_in_every_spelling_that_its_ecosystem_takes
         ([{"introduced": ""}], []),
         ([{"introduced": "0"}, {"fixed": ""}], []),
         ([{"introduced": "2.0"}, {"fixed": "1.0"}], ["2.0"]),
+        ([{"introduced": "0", "fixed": None}, {"introduced": None, "fixed": "1.5"}], ["1.0"]),
+        ([{"introduced": "1.5"}, {"fixed": None, "last_affected": None, "limit": None}], ["1.5", "2.0"]),
     ],
 )
 @pytest.mark.parametrize("package", ["pypi:x", "npm:x", "gem:x", "nuget:x", "maven:g:x"])
 def test_events_are_read_whatever_their_order_and_spelling(
-    package: str, events: list[dict[str, str]], expected: list[str]
+    package: str, events: list[dict[str, str | None]], expected: list[str]
 ) -> None:
     ref = named_package(package)
     versions = ["1.0", "1.5", "2.0"] if package != "npm:x" else ["1.0.0", "1.5.0", "2.0.0"]
