@@ -21,6 +21,9 @@ from securechain_ingest.registries.rubygems.repository import repository_of
 
 _Value: TypeAlias = "str | list[Any] | dict[str, Any]"
 
+_FILES: Final = ("files", "test_files", "extra_rdoc_files", "extensions")
+"""RubyGems has the files of all these lists in a gem; old ones do not repeat the others' in `files`."""
+
 _DEFAULT_REQUIRE_PATHS: Final = ("lib",)
 _MAX_DEPTH: Final = 100
 _MAX_DIRECTIVES: Final = 1000
@@ -56,7 +59,7 @@ def parse_gemspec(body: bytes) -> Gemspec:
     name = document.get("name")
     return Gemspec(
         name=name if isinstance(name, str) and name else None,
-        files=tuple(_texts(document.get("files"))),
+        files=tuple(dict.fromkeys(file for key in _FILES for file in _nested_texts(document.get(key)))),
         require_paths=tuple(_texts(document.get("require_paths"))) or _DEFAULT_REQUIRE_PATHS,
         repository_url=repository_of(document),
         license=license_of(document.get("licenses"), document.get("license")),
@@ -67,6 +70,14 @@ def _texts(value: object) -> Iterator[str]:
     """Each text comes once, because an alias may repeat a long one at the price of two letters."""
     entries = value if isinstance(value, list) else [value]
     return iter(dict.fromkeys(entry for entry in entries if isinstance(entry, str) and entry))
+
+
+def _nested_texts(value: object) -> Iterator[str]:
+    """A list may have lists of texts in it, but no deeper ones: RubyGems makes all of them one list. Each list comes
+    once, because aliases may repeat a long one, too."""
+    entries = value if isinstance(value, list) else [value]
+    for entry in {id(entry): entry for entry in entries}.values():
+        yield from _texts(entry)
 
 
 def _document(text: str) -> _Value | None:

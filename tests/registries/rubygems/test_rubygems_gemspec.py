@@ -50,6 +50,14 @@ def test_directives_that_libyaml_compares_with_each_other_are_refused() -> None:
     assert caught.value.reason == "bad_metadata"
 
 
+def test_twice_as_many_aliases_of_a_list_twice_as_long_take_twice_as_many_steps() -> None:
+    def prepared(size: int) -> Callable[[], object]:
+        files = "".join(f"  - lib/{number}.rb\n" for number in range(size))
+        return partial(spec, f"x: &x\n{files}files:\n" + "- *x\n" * size)
+
+    assert_linear(prepared)
+
+
 def test_a_gemspec_twice_as_long_takes_twice_as_many_steps() -> None:
     def prepared(size: int) -> Callable[[], object]:
         files = "".join(f"- &f{number} lib/{number}.rb\n- *f{number}\n" for number in range(size))
@@ -62,6 +70,16 @@ def test_one_text_that_is_written_once_and_meant_twice() -> None:
     found = spec("files: &1\n- &2 lib/own.rb\n- lib/b.rb\nextra_rdoc_files: *1\nrequire_paths:\n- *2\n")
 
     assert (found.files, found.require_paths) == (("lib/own.rb", "lib/b.rb"), ("lib/own.rb",))
+
+
+def test_files_that_only_another_list_of_files_names_count_too() -> None:
+    found = spec("files:\n- lib/own.rb\nextra_rdoc_files:\n- README\n- lib/own/doc.rb\ntest_files: lib/own/check.rb\n")
+
+    assert sorted(found.files) == ["README", "lib/own.rb", "lib/own/check.rb", "lib/own/doc.rb"]
+
+
+def test_a_list_in_a_list_of_files_is_a_part_of_it() -> None:
+    assert spec("files:\n- README\n- - lib/own.rb\n  - lib/b.rb\n").files == ("README", "lib/own.rb", "lib/b.rb")
 
 
 def test_names_that_ruby_1_9_wrote_as_binary() -> None:
