@@ -34,8 +34,8 @@ class Layout:
     """It tells which files are left out in any case."""
     natives: list[str] = field(default_factory=list)
     """A compiler makes these modules, which are given as files."""
-    data: Container[str] = ()
-    """These files are installed along with the nearest package that they lie below."""
+    is_data: Callable[[str], bool] | None = None
+    """It tells which files are installed along with the nearest package that they lie below."""
     is_chosen: bool = False
     """The project itself says what its build takes: where that is nothing, nothing else is installed."""
 
@@ -56,7 +56,7 @@ class Layout:
             for finder in finders:
                 if (found := finder.installed(path)) is not None:
                     yield found
-            if path in self.data:
+            if self.is_data is not None and self.is_data(path):
                 yield from self._with_its_package(path, finders)
 
     def _with_its_package(self, path: str, finders: Iterable[_Finder]) -> Iterator[str]:

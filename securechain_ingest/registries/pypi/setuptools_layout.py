@@ -3,10 +3,11 @@ and Namespace Packages"), and pbr by its `[files]`; this module says how."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from securechain_ingest.registries.pypi.file_patterns import whole_paths
 from securechain_ingest.registries.pypi.ini_files import listed, mapped
 from securechain_ingest.registries.pypi.layout import Layout, install, join, merged, normal_path
 from securechain_ingest.registries.pypi.script_types import Find, Unknown, Value, strings
@@ -37,6 +38,8 @@ class SetuptoolsConfig:
     modules: list[str] | None = None
     takes_data: bool | None = None
     """All that `SOURCES.txt` lists below a package is installed with it, even what is left out as a package."""
+    package_data: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """What these patterns mean below a package, or below any for an empty name, is installed with it."""
     is_certain: bool = True
     """Packages and modules were understood wherever something is said about them."""
 
@@ -56,6 +59,7 @@ def setuptools_config(
     from_cfg, from_script = _from_setup_cfg(ini, takes_whole_packages=is_pbr), _from_arguments(arguments)
     for read in (from_cfg, from_script, _from_pyproject(project.tool("setuptools"))):
         config.package_dir.update(read.package_dir)
+        config.package_data = read.package_data or config.package_data
         config.packages = read.packages if read.packages is not None else config.packages
         config.modules = read.modules if read.modules is not None else config.modules
         config.takes_data = read.takes_data if read.takes_data is not None else config.takes_data
@@ -114,6 +118,24 @@ def discovered(config: SetuptoolsConfig, project: SourceProject) -> Layout | Non
     return layout
 
 
+def data_of(config: SetuptoolsConfig, project: SourceProject, listed_files: Container[str]) -> Callable[[str], bool]:
+    """The result tells which files setuptools takes for data of a package; modules may be among them."""
+    listed_files = listed_files if config.takes_data else ()
+    paths = []
+    for package, patterns in config.package_data.items():
+        # The names in setup.cfg come in lower case.
+        folder = project.spelled(_folder_of(package, config.package_dir)) if package else "**"
+        if not package or (folder in project.folders and _may_be_installed(package, config)):
+            paths += [join(folder, path) for pattern in patterns if (path := normal_path(pattern))]
+    named = whole_paths(paths)
+    return lambda path: path in listed_files or named.hold(path)
+
+
+def _may_be_installed(package: str, config: SetuptoolsConfig) -> bool:
+    packages = config.packages
+    return packages is None or any(isinstance(each, Find) or each.lower() == package.lower() for each in packages)
+
+
 def _is_asked_for(project: SourceProject) -> bool:
     is_there = "build-system" in project.document or "project" in project.document
     return is_there and project.backend.startswith("setuptools")
@@ -148,6 +170,7 @@ def _from_arguments(arguments: Mapping[str, Value]) -> SetuptoolsConfig:
     config = SetuptoolsConfig({key: value for key, value in merged(folders).items() if isinstance(value, str)})
     takes_data = arguments.get("include_package_data")
     config.takes_data = bool(takes_data) if isinstance(takes_data, bool | int) else None
+    config.package_data = {package: strings(value) for package, value in merged(arguments.get("package_data")).items()}
     packages, modules = arguments.get("packages"), arguments.get("py_modules")
     if isinstance(packages, list):
         config.packages = [item for item in packages if isinstance(item, str | Find)]
@@ -165,6 +188,8 @@ def _from_setup_cfg(ini: Mapping[str, Mapping[str, str]], *, takes_whole_package
     config = SetuptoolsConfig(mapped(options.get("package_dir", "")))
     if takes_data := options.get("include_package_data", "").strip().lower():
         config.takes_data = takes_data in _TRUE
+    data = ini.get("options.package_data", {})
+    config.package_data = {_all_as_empty(package): tuple(listed(value)) for package, value in data.items()}
     if packages := options.get("packages", "").strip():
         if packages in ("find:", "find_namespace:"):
             find = ini.get("options.packages.find", {})
@@ -183,6 +208,10 @@ def _from_setup_cfg(ini: Mapping[str, Mapping[str, str]], *, takes_whole_package
     return config
 
 
+def _all_as_empty(package: str) -> str:
+    return "" if package == "*" else package
+
+
 def _whole(root: str, packages: str) -> list[str | Find]:
     return [Find(root, (name, f"{name}.*"), (), True) for name in listed(packages)]
 
@@ -193,6 +222,8 @@ def _from_pyproject(options: Mapping[str, Any]) -> SetuptoolsConfig:
     )
     takes_data = options.get("include-package-data")
     config.takes_data = takes_data if isinstance(takes_data, bool) else None
+    data = merged(options.get("package-data"))
+    config.package_data = {_all_as_empty(package): strings(value) for package, value in data.items()}
     packages, modules = options.get("packages"), options.get("py-modules")
     if isinstance(packages, list):
         config.packages = list(strings(packages))

@@ -26,7 +26,7 @@ from securechain_ingest.registries.pypi.import_names import (
 from securechain_ingest.registries.pypi.ini_files import read_ini
 from securechain_ingest.registries.pypi.layout import Layout, folders_around, install, is_init, normal_path
 from securechain_ingest.registries.pypi.setup_script import setup_arguments
-from securechain_ingest.registries.pypi.setuptools_layout import discovered, layout_of, setuptools_config
+from securechain_ingest.registries.pypi.setuptools_layout import data_of, discovered, layout_of, setuptools_config
 from securechain_ingest.registries.pypi.source_project import SourceProject
 from securechain_ingest.registries.pypi.toml_files import read_toml
 
@@ -193,7 +193,7 @@ def _layout(source: _Source, project: SourceProject) -> tuple[Layout | None, str
         layout = discovered(config, project)
     if layout is not None:
         layout.is_chosen &= is_understood
-        layout.data = source.listed if config.takes_data else ()
+        layout.is_data = data_of(config, project, source.listed)
     return layout, config.root
 
 
