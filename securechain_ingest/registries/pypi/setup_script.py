@@ -24,7 +24,10 @@ _CALL: Final = re.compile(r"\bsetup[ \t]*\(")
 
 def setup_arguments(script: bytes) -> dict[str, Value] | None:
     """Return the keyword arguments of `setup()`. The result is None if it is not called or nobody can read the
-    script."""
+    script.
+
+    `ext_modules` has the names of all native modules that the script describes, wherever it does.
+    """
     if len(script) > MAX_SCRIPT_BYTES:
         return None
     text = script.decode("utf-8-sig", "replace").replace("\r\n", "\n")
@@ -36,7 +39,7 @@ def setup_arguments(script: bytes) -> dict[str, Value] | None:
         reader.read(tree)
     except RecursionError:
         return None
-    return reader.arguments
+    return None if reader.arguments is None else {**reader.arguments, "ext_modules": reader.natives}
 
 
 def _parsed(text: str) -> ast.Module | None:
@@ -71,6 +74,7 @@ class _ScriptReader:
 
     def __init__(self) -> None:
         self.arguments: dict[str, Value] | None = None
+        self.natives: list[Value] = []
         self._values = ScriptValues(MAX_SCRIPT_BYTES)
 
     def read(self, tree: ast.AST) -> None:
@@ -96,10 +100,8 @@ class _ScriptReader:
                 self._assigned(node)
             case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)) if name in values.names:
                 values.change(name, method, node)
-            case ast.Call(func=function) if values.function(function) == "setup":
-                found = values.keywords(node)
-                if self.arguments is None or "name" in found:
-                    self.arguments = found
+            case ast.Call():
+                self._called(node)
         self.read(node)
         if isinstance(node, ast.FunctionDef) and not node.args.args and isinstance(last := node.body[-1], ast.Return):
             values.results[node.name] = values.of(last.value) if last.value is not None else None
@@ -114,6 +116,16 @@ class _ScriptReader:
                 self._assign(target, values.of(value))
             case ast.AugAssign(target=ast.Name(id=name), op=ast.Add(), value=value):
                 values.names[name] = values.sum(values.names.get(name, UNKNOWN), values.of(value))
+
+    def _called(self, call: ast.Call) -> None:
+        values, name = self._values, self._values.function(call.func)
+        if name == "setup":
+            found = values.keywords(call)
+            if self.arguments is None or "name" in found:
+                self.arguments = found
+        elif name.endswith("Extension"):
+            named = [keyword.value for keyword in call.keywords if keyword.arg == "name"]
+            self.natives += [values.of(each) for each in (*call.args[:1], *named)]
 
     def _read_all(self, nodes: Iterable[ast.AST]) -> None:
         for node in nodes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
@@ -25,6 +25,8 @@ from securechain_ingest.registries.pypi.import_names import (
 )
 from securechain_ingest.registries.pypi.ini_files import read_ini
 from securechain_ingest.registries.pypi.layout import Layout, folders_around, install, is_init, normal_path
+from securechain_ingest.registries.pypi.native_modules import native_modules
+from securechain_ingest.registries.pypi.script_types import Value
 from securechain_ingest.registries.pypi.setup_script import setup_arguments
 from securechain_ingest.registries.pypi.setuptools_layout import data_of, discovered, layout_of, setuptools_config
 from securechain_ingest.registries.pypi.source_project import SourceProject
@@ -39,9 +41,6 @@ _NOT_INSTALLED: Final = frozenset(
 )
 _C_SUFFIXES: Final = (".c", ".cc", ".cpp", ".cxx")
 _SUFFIXES: Final = (".py", ".pyx", ".so", *_C_SUFFIXES)
-
-# A call in a setup.py that is not run: setuptools' documentation, "Building Extension Modules".
-_EXTENSION: Final = re.compile(rb"""\bExtension\(\s*(?:name\s*=\s*)?["']([A-Za-z_][\w.]*)["']""")
 
 _NAME: Final = re.compile(rb"^Name:[ \t]*([A-Za-z0-9._-]{1,200})[ \t\r]*$", re.MULTILINE)
 
@@ -159,12 +158,13 @@ def _modules(source: _Source, own_names: tuple[str, ...]) -> Iterator[str]:
     """The project's configuration or else the layout of its files says what is installed; setuptools' own list of
     top-level names decides where there is one."""
     script = source.texts.get("setup.py", b"")
-    extensions = [name.decode().replace(".", "/") + ".py" for name in _EXTENSION.findall(script)]
+    arguments = setup_arguments(script)
     paths = [built for path in source.paths if path != "setup.py" and (built := _built_path(source, path)) is not None]
     document, hatch = (read_toml(source.texts.get(name, b"")) for name in ("pyproject.toml", "hatch.toml"))
     project = SourceProject(document, next(iter(own_names), ""), paths, hatch=hatch)
     tops = _top_level_names(source)
-    layout, root = _layout(source, project)
+    layout, root = _layout(source, project, arguments)
+    extensions = native_modules(script, arguments or {}, project)
     files = chain(extensions, layout.installed(paths, project.packages)) if layout is not None else ()
     installed = list(_importable(files))
     if tops:
@@ -178,13 +178,14 @@ def _modules(source: _Source, own_names: tuple[str, ...]) -> Iterator[str]:
         yield from _guessed(paths, extensions, own_names, root)
 
 
-def _layout(source: _Source, project: SourceProject) -> tuple[Layout | None, str | None]:
+def _layout(
+    source: _Source, project: SourceProject, arguments: Mapping[str, Value] | None
+) -> tuple[Layout | None, str | None]:
     """Return the layout that the configuration describes and, where only that is known, the folder of all packages."""
     layout = layout_by_backend(project)
     if layout is not None:
         return layout, None
     script = source.texts.get("setup.py", b"")
-    arguments = setup_arguments(script)
     config = setuptools_config(project, arguments or {}, read_ini(source.texts.get("setup.cfg", b"")))
     layout = layout_of(config, project)
     # What a script hands on with `**` may name packages.
