@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -13,6 +14,9 @@ from securechain_ingest.registries.pypi.filenames import SDIST_SUFFIXES, is_sdis
 from securechain_ingest.registries.pypi.requirements import ENVIRONMENT
 
 _UNKNOWN_SIZE: Final = 1 << 62
+_PYTHON: Final = f"cp{ENVIRONMENT['python_version'].replace('.', '')}"
+_PARTS_WITH_BUILD: Final = 6
+_BUILD: Final = re.compile("[0-9]{1,18}")
 
 
 def can_be_taken(file: File) -> bool:
@@ -43,17 +47,20 @@ def artifacts(version: str, files: Iterable[File]) -> tuple[Artifact, ...]:
     )
 
 
-def _rank_of_wheel(file: File) -> tuple[int, int, str]:
-    python, _, rest = "-".join(file.filename[: -len(".whl")].split("-")[-3:]).partition("-")
-    abi, _, platform = rest.partition("-")
-    for_python_3 = python.startswith(("cp3", "abi3")) or "py3" in python.split(".")
+def _rank_of_wheel(file: File) -> tuple[int, bool, int, int, str]:
+    parts = file.filename[: -len(".whl")].split("-")
+    python, abi, platform = parts[-3:] if len(parts) > 3 else ("", "", "")
+    pythons = python.split(".")
+    for_python_3 = any(tag.startswith(("cp3", "py3")) for tag in pythons)
     if platform == "any" and for_python_3:
         rank = 0
     elif for_python_3 and "linux" in platform:
         rank = (1 if abi == "abi3" else 2) if platform.endswith("x86_64") else 3
     else:
         rank = 4 if for_python_3 else 5
-    return rank, file.size or _UNKNOWN_SIZE, file.filename
+    # A later build replaces an earlier one of the same version.
+    build = _BUILD.match(parts[2]) if len(parts) == _PARTS_WITH_BUILD else None
+    return rank, _PYTHON not in pythons, -int(build[0]) if build else 0, file.size or _UNKNOWN_SIZE, file.filename
 
 
 def _rank_of_sdist(file: File) -> tuple[int, int, str]:

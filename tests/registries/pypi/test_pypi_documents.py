@@ -173,6 +173,13 @@ def test_import_names_are_read_from_the_pure_wheel_then_from_the_source() -> Non
         ("a-1.0-cp311-cp311-musllinux_1_1_x86_64.whl", "a-1.0-cp311-cp311-manylinux_2_17_aarch64.whl"),
         ("a-1.0-1-py2.py3-none-any.whl", "a-1.0-py2-none-any.whl"),
         ("a-1.0-cp311-cp311-win_amd64.whl", "a-1.0-cp27-cp27mu-manylinux1_x86_64.whl"),
+        ("a-1.0-py36-none-any.whl", "a-1.0-py27-none-any.whl"),
+        ("a-1.0-py36.py37-none-any.whl", "a-1.0-py2-none-any.whl"),
+        ("a-1.0-cp311-cp311-manylinux1_x86_64.whl", "a-1.0-cp310-cp310-manylinux1_x86_64.whl"),
+        ("a-1.0-2-py3-none-any.whl", "a-1.0-1-py3-none-any.whl"),
+        ("a-1.0-10x-py3-none-any.whl", "a-1.0-9x-py3-none-any.whl"),
+        ("a-1.0-1-py3-none-any.whl", "a-1.0-py3-none-any.whl"),
+        ("a-1.0-cp311-cp311-linux_x86_64.whl", "a-1.0-2-cp310-cp310-linux_x86_64.whl"),
     ],
 )
 def test_of_several_wheels_the_one_for_python_3_on_linux_is_read(wheels: tuple[str, str]) -> None:
