@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from securechain_ingest.registries.pypi.script_texts import filled, path_function, path_of, text_method, text_of
-from securechain_ingest.registries.pypi.script_types import UNKNOWN, Find, Value, strings
+from securechain_ingest.registries.pypi.script_types import UNKNOWN, Find, Unknown, Value, strings
 
 _FINDERS: Final = {"find_packages": False, "find_namespace_packages": True, "find": False}
 _SURROUNDINGS: Final[Mapping[str, Value]] = {
@@ -87,6 +87,8 @@ class ScriptValues:
         match node:
             case ast.Attribute(value=base, attr=attribute):
                 return self._attribute(base, attribute, dotted(node))
+            case ast.Subscript(value=ast.Dict(keys=keys, values=values), slice=key):
+                return self._chosen(keys, values, self.of(key))
             case ast.Subscript(value=base, slice=key):
                 return self._item(self.of(base), key)
             case ast.BinOp(left=left, op=op, right=right):
@@ -217,6 +219,15 @@ class ScriptValues:
             return value.get(name, UNKNOWN)
         if isinstance(value, list | str) and type(name) is int and -len(value) <= name < len(value):
             return value[name]
+        return UNKNOWN
+
+    def _chosen(self, keys: list[ast.expr | None], values: list[ast.expr], key: Value) -> Value:
+        """Return what a table that is written out has for a key, which need not be a text there."""
+        for each, value in zip(keys, values, strict=True):
+            if each is None or isinstance(name := self.of(each), Unknown):
+                return UNKNOWN
+            if _is_plain(key) and name == key:
+                return self.of(value)
         return UNKNOWN
 
     def _operation(self, op: ast.operator, left: Value, right: Value) -> Value:

@@ -178,6 +178,7 @@ def _from_arguments(arguments: Mapping[str, Value]) -> SetuptoolsConfig:
         list(strings(modules)) if isinstance(modules, list) else [modules] if isinstance(modules, str) else None
     )
     values = [value for each in (packages, modules) for value in (each if isinstance(each, list) else [each])]
+    values += [folders, *(folders.values() if isinstance(folders, dict) else ())]
     config.is_certain = not any(isinstance(value, Unknown) for value in values)
     return config
 

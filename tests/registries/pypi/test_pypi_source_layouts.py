@@ -265,6 +265,25 @@ def test_packages_that_only_running_the_script_would_tell_are_guessed_by_the_fil
     assert names_of_sdist("own/__init__.py", "own/a.py", "helper.py", setup_py=script) == ["own", "own.a"]
 
 
+@pytest.mark.parametrize(
+    "table", ["{2: 'src', 3: 'python'}[sys.version_info[0]]", "{True: 'python', None: 'src'}[os.name == 'posix']"]
+)
+def test_setup_py_may_choose_from_a_table(table: str) -> None:
+    script = f"import os, sys\nsetup(name='own', packages=['own'], package_dir={{'': {table}}})"
+
+    assert names_of_sdist("src/own/__init__.py", "src/own/z.py", "python/own/__init__.py", setup_py=script) == ["own"]
+
+
+@pytest.mark.parametrize(
+    "folders", ["read()", "{'': read()}", "{'own': read(), 'x': 'x'}", "{'': {2: 'python'}[read()]}"]
+)
+def test_packages_in_a_folder_that_only_running_the_script_would_tell_are_guessed_by_the_files(folders: str) -> None:
+    """A native module of a known name does not stand in for them."""
+    script = f"setup(name='own', packages=['own'], package_dir={folders}, ext_modules=[Extension('own._c', ['x.c'])])"
+
+    assert names_of_sdist("lib/own/__init__.py", "lib/own/a.py", setup_py=script) == ["own", "own._c", "own.a"]
+
+
 def test_a_script_in_python_2_is_read_as_far_as_its_call() -> None:
     script = (
         "print 'old'\nsetup(name='own', # a name\n  packages=['other'], package_dir={'other': 'python/own'})\nexec 'x'"
