@@ -124,10 +124,10 @@ def parse_simple(body: bytes, ref: PackageRef, url: str) -> SimplePage:
 def releases_of(page: SimplePage) -> dict[str, tuple[File, ...]]:
     """Return the page's files by the version in their names. Before PEP 700 a page does not list its versions."""
     spellings = {comparable(version): version for version in page.versions}
-    named = set(page.versions)
+    listed = frozenset(spellings)
     releases: dict[str, list[File]] = {version: [] for version in page.versions}
     for file in page.files:
-        version = version_in(file.filename, named)
+        version = version_in(file.filename, listed)
         if version is not None:
             key = comparable(version)
             releases.setdefault(spellings.setdefault(key, str(key)), []).append(file)

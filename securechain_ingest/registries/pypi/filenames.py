@@ -3,7 +3,7 @@ formats)."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Container
 from typing import Final
 
 from packaging.version import Version
@@ -12,6 +12,8 @@ SDIST_SUFFIXES: Final = (".tar.gz", ".zip", ".tgz", ".tar.bz2", ".tar.xz", ".tar
 
 _MAX_LENGTH: Final = 1_000
 """This is in characters, and more than a file system allows."""
+_MAX_PARTS: Final = 8
+"""A version has at most so many parts between hyphens."""
 
 
 def is_wheel(filename: str) -> bool:
@@ -22,10 +24,11 @@ def is_sdist(filename: str) -> bool:
     return filename.lower().endswith(SDIST_SUFFIXES)
 
 
-def version_in(filename: str, versions: Collection[str]) -> str | None:
+def version_in(filename: str, versions: Container[Version | str]) -> str | None:
     """Return the version of a wheel or a source archive. The result is None for other files, which are not read.
 
-    A version from before PEP 440 may have hyphens itself, so that it has to be one of `versions`.
+    `versions` are those that are known, as `comparable` returns them: a version may have hyphens in a source archive's
+    name, so that it has to be one of them.
     """
     if len(filename) > _MAX_LENGTH:
         return None
@@ -34,11 +37,10 @@ def version_in(filename: str, versions: Collection[str]) -> str | None:
         version = parts[1].replace("_", "-") if len(parts) in (5, 6) else ""
         return version if version in versions or isinstance(comparable(version), Version) else None
     stem = next((filename[: -len(suffix)] for suffix in SDIST_SUFFIXES if filename.lower().endswith(suffix)), "")
-    version = stem.rpartition("-")[2]
-    if version in versions or isinstance(comparable(version), Version):
-        return version
-    starts = (position + 1 for position, character in enumerate(stem) if character == "-")
-    return next((stem[start:] for start in starts if stem[start:] in versions), None)
+    parts = stem.split("-")
+    ends = ("-".join(parts[start:]) for start in range(max(1, len(parts) - _MAX_PARTS), len(parts)))
+    known = next((end for end in ends if comparable(end) in versions), None)
+    return known if known is not None or not isinstance(comparable(parts[-1]), Version) else parts[-1]
 
 
 def comparable(version: str) -> Version | str:
