@@ -19,6 +19,8 @@ from securechain_ingest.registries.pypi.script_types import strings
 from securechain_ingest.registries.pypi.source_project import SourceProject
 
 _ROOTS: Final = ("", "src", "python", "lib")
+_FOR_SETUPTOOLS: Final = "scikit_build_core.setuptools"
+"""This backend of scikit-build-core has setuptools choose the packages."""
 _MAX_TABLES: Final = 64
 """poetry's packages and other files beyond these are passed over."""
 
@@ -27,7 +29,7 @@ def layout_by_backend(project: SourceProject) -> Layout | None:
     """Return what the project's build backend installs. The result is None for a backend that is not known here
     (setuptools is read elsewhere)."""
     backend = SourceProject.table(project.document, "build-system").get("build-backend")
-    if isinstance(backend, str):
+    if isinstance(backend, str) and not backend.startswith(_FOR_SETUPTOOLS):
         for prefix, read in _BACKENDS.items():
             if backend.startswith(prefix):
                 return read(project)

@@ -46,6 +46,18 @@ def test_a_script_that_may_name_packages_is_believed_before_an_empty_list_of_mod
     assert names == ["own", "own.a"]
 
 
+@pytest.mark.parametrize("backend", ["scikit_build_core.setuptools.build_meta", "wrapper"])
+def test_a_backend_that_calls_setuptools_leaves_the_answer_to_it(backend: str) -> None:
+    """scikit-build-core has such a one beside its own."""
+    document = SETUPTOOLS.replace("setuptools.build_meta", backend)
+    script = "setup(packages=['space'], package_dir={'space': 'python/space'})"
+
+    assert names_of_sdist("python/space/a.py", "own/__init__.py", pyproject_toml=document, setup_py=script) == [
+        "space",
+        "space.a",
+    ]
+
+
 @pytest.mark.parametrize("script", ["setup(**read())", "setup("])
 def test_setuptools_finds_nothing_itself_beside_a_script_that_may_name_packages(script: str) -> None:
     document = SETUPTOOLS
