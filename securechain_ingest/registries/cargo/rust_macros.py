@@ -22,7 +22,12 @@ from securechain_ingest.registries.cargo.macro_nodes import (
     transcribe_nodes,
 )
 from securechain_ingest.registries.cargo.rust_lexemes import CLOSING
-from securechain_ingest.registries.cargo.rust_tokens import MAX_TOKENS, Token, tokens
+from securechain_ingest.registries.cargo.rust_tokens import (
+    MAX_TOKENS,
+    Token,
+    tokens,
+    with_documentation_as_attributes,
+)
 from securechain_ingest.registries.cargo.token_trees import TokenTrees, Trees
 
 MAX_NESTING: Final = 64
@@ -130,7 +135,12 @@ class _Definition:
     def rules(self) -> Iterator[_Rule]:
         groups = [token for token in tokens(self._source, 0, len(self._source)) if token.text in CLOSING]
         for pattern, body in zip(groups[::2], groups[1::2], strict=False):
-            yield _Rule(self._nodes(pattern, in_pattern=True), self._nodes(body, of_items=True))
+            yield _Rule(self._nodes(pattern, in_pattern=True), self._body(body))
+
+    def _body(self, group: Token) -> tuple[Node, ...]:
+        """What a comment documents is documented wherever the body goes; in a pattern such a comment says nothing."""
+        text = with_documentation_as_attributes(self._source[group.start : group.end])
+        return _Definition(text, self._known)._nodes(Token(group.text, 0, len(text)), of_items=True)
 
     def _nodes(
         self, group: Token, depth: int = 0, *, in_pattern: bool = False, of_items: bool = False

@@ -118,7 +118,9 @@ class MacroOnText:
 def _rules(definition: str) -> Iterator[_Rule]:
     groups = [token for token in tokens(definition, 0, len(definition)) if token.text in CLOSING]
     for pattern, body in zip(groups[::2], groups[1::2], strict=False):
-        yield tuple(_nodes(definition, pattern, True)), tuple(_nodes(definition, body, False))
+        text = with_documentation_as_attributes(definition[body.start : body.end])
+        whole = Token(body.text, 0, len(text))
+        yield tuple(_nodes(definition, pattern, True)), tuple(_nodes(text, whole, False))
 
 
 def _nodes(source: str, group: Token, in_pattern: bool, depth: int = 0) -> Iterator[_Node]:
