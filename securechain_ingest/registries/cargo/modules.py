@@ -99,16 +99,20 @@ class _SourceLocation:
     files: frozenset[str]
     """All these files led here: a file that includes itself has no end."""
     depth: int
+    chosen: frozenset[Macro] = frozenset()
+    """The text comes from these of several definitions that a macro has."""
 
-    def deeper(self) -> _SourceLocation:
+    def deeper(self, chosen: frozenset[Macro] = frozenset()) -> _SourceLocation:
         # What dataclasses have for this takes three times as long, and bindings to C have thousands of calls.
-        return _SourceLocation(self.file, self.folder, self.attribute_folder, self.files, self.depth + 1)
+        return _SourceLocation(
+            self.file, self.folder, self.attribute_folder, self.files, self.depth + 1, self.chosen | chosen
+        )
 
     def inline(self, folder: str) -> _SourceLocation:
         return replace(self, folder=folder, attribute_folder=folder, depth=self.depth + 1)
 
     def of_file(self, file: str, folder: str, attribute_folder: str) -> _SourceLocation:
-        return _SourceLocation(file, folder, attribute_folder, self.files | {file}, self.depth + 1)
+        return _SourceLocation(file, folder, attribute_folder, self.files | {file}, self.depth + 1, self.chosen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +136,11 @@ class _Builder:
     def __init__(self, sources: Sources, root: Scope, allowance: Allowance) -> None:
         self._sources = sources
         self._root = root
-        self._macros: dict[str, Macro] = {}
+        self._macros: dict[str, tuple[Macro, ...]] = {}
+        """A macro that is defined once for each of several conditions has several definitions."""
         self._allowance = allowance
+        self._kept_characters = allowance.characters // 2
+        """These are not for further definitions, lest such a macro costs the names that all others give."""
         self._trees = TokenTrees(allowance)
         self._unexpanded: dict[str, None] = {}
         self._cut_off: dict[str, None] = {}
@@ -156,6 +163,7 @@ class _Builder:
         return None
 
     def fill(self, scope: Scope, items: Iterable[Item], location: _SourceLocation) -> None:
+        defined = set[str]()
         for item in items:
             self._allowance.items -= len(item.names) or 1
             if self._allowance.items < 0:
@@ -166,7 +174,8 @@ class _Builder:
                 case ItemKind.GLOB:
                     scope.globs.append(item)
                 case ItemKind.EXPORTED_MACRO | ItemKind.MACRO:
-                    self._define(item)
+                    self._define(item, is_further=item.is_conditional and item.name in defined)
+                    defined.add(item.name)
                     (self._root if item.kind is ItemKind.EXPORTED_MACRO else scope).add(item)
                 case ItemKind.CALL:
                     self._call(scope, item, location)
@@ -192,16 +201,17 @@ class _Builder:
                 if (name := self._by_path.get(call.name)) not in self._macros:
                     continue
                 try:
-                    self.fill(scope, self._called(call._replace(name=name), location.depth), location.deeper())
+                    self._expand(scope, call._replace(name=name), location)
                 except ArchiveRefused:
                     # What was found without these calls stands.
                     self._unexpanded[call.name] = None
 
-    def _define(self, macro: Item) -> None:
+    def _define(self, macro: Item, *, is_further: bool) -> None:
         key = macro.name, macro.text
         if key not in self._definitions:
             self._definitions[key] = Macro(macro.name, self._written_out(macro), self._trees)
-        self._macros[macro.name] = self._definitions[key]
+        before = self._macros[macro.name] if is_further else ()
+        self._macros[macro.name] = tuple(dict.fromkeys((*before, self._definitions[key])))
         if macro.kind is ItemKind.EXPORTED_MACRO:
             self._by_path[macro.name] = macro.name
 
@@ -213,7 +223,20 @@ class _Builder:
     def _call(self, scope: Scope, call: Item, location: _SourceLocation) -> None:
         if call.name not in self._macros and call.name not in _PASSING_ON:
             self._waiting.append((scope, call, location))
-        self.fill(scope, self._called(call, location.depth), location.deeper())
+        self._expand(scope, call, location)
+
+    def _expand(self, scope: Scope, call: Item, location: _SourceLocation) -> None:
+        """Of several definitions each counts, but no build has one that calls another."""
+        macros = self._macros.get(call.name, ()) if call.name not in _PASSING_ON else ()
+        if len(macros) < 2:
+            self.fill(scope, self._called(call, macros[0] if macros else None, location.depth), location.deeper())
+            return
+        chosen = [macro for macro in macros if macro in location.chosen]
+        if not chosen and self._allowance.characters < self._kept_characters:
+            self._unexpanded[call.name] = None
+            chosen = [macros[-1]]
+        for macro in chosen or macros:
+            self.fill(scope, self._called(call, macro, location.depth), location.deeper(frozenset({macro})))
 
     def _written_out(self, item: Item) -> str:
         try:
@@ -248,7 +271,7 @@ class _Builder:
         scope.add(item, module)
         self.fill(module, items, location)
 
-    def _called(self, call: Item, depth: int) -> tuple[Item, ...]:
+    def _called(self, call: Item, macro: Macro | None, depth: int) -> tuple[Item, ...]:
         """These items stand for a call of a macro.
 
         Other crates' macros, such as `cfg_if!`, `bitflags!` or `lazy_static!`, are taken to put the items among their
@@ -258,7 +281,6 @@ class _Builder:
         if self._allowance.calls < 0 or depth >= MAX_SOURCE_DEPTH:
             self._unexpanded[call.name] = None
             return ()
-        macro = self._macros.get(call.name) if call.name not in _PASSING_ON else None
         # Bindings to C repeat the same types for each system.
         key = macro, call.name, call.text, depth // 4
         if key not in self._read_calls:
@@ -278,7 +300,7 @@ class _Builder:
     def _expanded_path(self, name: str, arguments: str) -> str | None:
         """A call of a macro of the crate's own stands for this within the argument of `include!`."""
         try:
-            text = self._macros[name].expand(arguments) if name in self._macros else None
+            text = self._macros[name][-1].expand(arguments) if name in self._macros else None
             return None if text is None else self._trees.written_out(text)
         except TooMuch:
             self._unexpanded[name] = None

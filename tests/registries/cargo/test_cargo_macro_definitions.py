@@ -3,7 +3,7 @@ crates, taken over all features and systems."""
 
 from __future__ import annotations
 
-from tests.registries.cargo.crates import read
+from tests.registries.cargo.crates import paths, read
 
 
 def test_documentation_in_a_macros_definition_is_an_attribute_as_in_its_calls() -> None:
@@ -33,4 +33,66 @@ def test_documentation_in_a_macros_definition_is_an_attribute_as_in_its_calls() 
     found = read({"src/lib.rs": root})
 
     assert found.names == ("my_crate", "my_crate::Thing", "my_crate::get", "my_crate::put")
+    assert found.error is None
+
+
+def test_a_macro_that_is_defined_once_for_each_condition_stands_for_the_sum_of_all() -> None:
+    root = """
+        #[cfg(feature = "std")] macro_rules! if_std { ($($i:item)*) => { $($i)* } }
+        #[cfg(not(feature = "std"))] macro_rules! if_std { ($($i:item)*) => {} }
+        if_std! { pub fn with_std() {} pub mod io { pub struct Reader; } }
+
+        cfg_if::cfg_if! {
+            if #[cfg(unix)] {
+                macro_rules! system { ($n:ident) => { pub mod unix { pub struct $n; } } }
+            } else {
+                macro_rules! system { ($n:ident) => { pub mod other { pub struct $n; } } }
+            }
+        }
+        system!(Handle);
+
+        macro_rules! both {
+            ($feature:tt $name:ident) => {
+                #[cfg(feature = $feature)] macro_rules! $name { ($i:item) => { pub mod $name { $i } } }
+                #[cfg(not(feature = $feature))] macro_rules! $name { ($i:item) => {} }
+            };
+        }
+        both!("f32" f32_only);
+        both!("f64" f64_only);
+        f32_only! { pub struct Angle; }
+        f64_only! { pub struct Angle; }
+    """
+    assert paths(root) == [
+        *("f32_only", "f32_only::Angle", "f64_only", "f64_only::Angle"),
+        *("io", "io::Reader", "other", "other::Handle", "unix", "unix::Handle", "with_std"),
+    ]
+
+
+def test_a_definition_without_condition_takes_the_place_of_the_one_before() -> None:
+    root = """
+        macro_rules! make { ($n:ident) => { pub fn $n() {} pub fn first() {} } }
+        make!(a);
+        macro_rules! make { ($n:ident) => { pub fn $n() {} pub fn second() {} } }
+        pub mod m { make!(b); }
+        macro_rules! helped {
+            ($n:ident $m:ident) => { macro_rules! helper { () => { pub mod $n { pub fn $m() {} } } } helper!(); };
+        }
+        helped!(one only_one);
+        helped!(two only_two);
+    """
+    assert paths(root) == ["a", "first", "m", "m::b", "m::second", "one", "one::only_one", "two", "two::only_two"]
+
+
+def test_definitions_for_conditions_that_call_themselves_do_not_multiply() -> None:
+    """Every build has one of them, which calls none of the others."""
+    root = """
+        #[cfg(unix)] macro_rules! each { ($n:ident $($t:tt)*) => { pub fn $n() {} each!($($t)*); }; () => {} }
+        #[cfg(windows)] macro_rules! each { ($n:ident $($t:tt)*) => { pub struct $n; each!($($t)*); }; () => {} }
+        each!(NAMES);
+    """
+    names = sorted(f"n{number}" for number in range(60))
+
+    found = read({"src/lib.rs": root.replace("NAMES", " ".join(names))})
+
+    assert found.names == ("my_crate", *(f"my_crate::{name}" for name in names))
     assert found.error is None
