@@ -232,8 +232,9 @@ class _Resolver:
             case _:
                 meanings = self._meanings(home, tuple(before), last)
                 own = [binding for binding in meanings if binding.inside is not None]
-                # An import of the same name is one of a function or a macro.
-                return self.scopes(own if any(not binding.item.is_conditional for binding in own) else meanings)
+                settled = {binding.home for binding in own if not binding.item.is_conditional}
+                # Beside such a module an import of the same name is one of a function or a macro.
+                return self.scopes(one for one in meanings if one.inside is not None or one.home not in settled)
 
     def _lookup(self, scope: Scope, name: str) -> Iterable[Binding]:
         """Return everything that a name can mean within a module."""
