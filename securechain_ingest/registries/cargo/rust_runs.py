@@ -30,8 +30,8 @@ _QUALIFIERS: Final = (
 )
 _KEYWORD: Final = r"(?P<keyword>(?P<value>const|static|type)|fn|struct|union|trait)\s++"
 _HEAD: Final = rf"(?P<attributes>{_ATTRIBUTES}){_VISIBILITY}{_QUALIFIERS}{_KEYWORD}"
-# What may follow the keyword besides a name is no name here.
-_NAME: Final = r"(?!(?:mut|ref|fn|unsafe|async|default|safe|auto|gen|extern)\b)[A-Za-z_]\w*+"
+# What may follow the keyword besides a name is no name here, nor is what begins a literal.
+_NAME: Final = r"""(?!(?:mut|ref|fn|unsafe|async|default|safe|auto|gen|extern)\b)[A-Za-z_]\w*+(?!["'])"""
 # A value may have braces before its end.
 _DECLARATION: Final = (
     rf"{_BETWEEN}(?P<head>{_HEAD})(?P<name>{_NAME}){_UP_TO_BODY}(?:;|(?(value)(?!)|(?P<body>{_BODY})))"

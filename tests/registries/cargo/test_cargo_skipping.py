@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from securechain_ingest.registries.cargo.rust_items import parse_items
@@ -155,6 +155,7 @@ _PIECES = (
 
 
 @given(st.lists(st.sampled_from(_PIECES), max_size=25).map("".join), st.booleans())
+@example('fn c"{\\""enum E {V}', False)
 def test_any_source_has_the_items_that_it_has_token_by_token(source: str, in_macro: bool) -> None:
     with token_by_token():
         expected = one_by_one(parse_items(source, in_macro=in_macro))
