@@ -14,8 +14,20 @@ from securechain_ingest.registries.cargo.rust_tokens import is_literal, is_word
 from securechain_ingest.registries.cargo.token_trees import Trees
 
 _ENDS_OF_EXPRESSION: Final = frozenset({",", ";"})
-_ENDS_OF_TYPE: Final = frozenset({",", ";", "=", "{", "|", ":", "as", "where"})
+_ENDS_OF_TYPE: Final = frozenset({",", ";", "=", "{", "|", ":", "as", "where", ">"})
 _ENDS_OF_PATTERN: Final = frozenset({",", "=", "if", "in"})
+_ENDS: Final = {
+    "ty": _ENDS_OF_TYPE,
+    "path": _ENDS_OF_TYPE,
+    "pat": _ENDS_OF_PATTERN,
+    "pat_param": _ENDS_OF_PATTERN | {"|"},
+    "expr": _ENDS_OF_EXPRESSION,
+    "expr_2021": _ENDS_OF_EXPRESSION,
+    "stmt": _ENDS_OF_EXPRESSION,
+    "meta": _ENDS_OF_EXPRESSION,
+}
+_BEFORE_TYPES: Final = frozenset({"mut", "const", "dyn", "impl"})
+"""A type goes on behind these words; behind another a bracket is no part of it."""
 _UP_TO_SEMICOLON: Final = frozenset({"use", "const", "static", "type", "extern"})
 
 
@@ -31,7 +43,7 @@ def fragment_end(fragment: str, given: Trees, position: int) -> int | None:
         case "tt":
             matches = True
         case "ident":
-            matches = is_word(tree)
+            matches = is_word(tree) and tree != "_"
         case "lifetime":
             matches = tree.startswith("'") and not tree.endswith("'")
         case "block":
@@ -41,14 +53,9 @@ def fragment_end(fragment: str, given: Trees, position: int) -> int | None:
             matches = is_literal(tree) or tree in ("-", "true", "false")
         case "item":
             return _item_end(given, position)
-        case "ty" | "path":
-            return _up_to(given, position, _ENDS_OF_TYPE)
-        case "pat" | "pat_param":
-            return _up_to(given, position, _ENDS_OF_PATTERN)
-        case "expr" | "expr_2021" | "stmt" | "meta":
-            return _up_to(given, position, _ENDS_OF_EXPRESSION)
         case _:
-            return None
+            ends = _ENDS.get(fragment)
+            return None if ends is None else _up_to(given, position, ends)
     return position + 1 if matches else None
 
 
@@ -68,11 +75,23 @@ def _up_to(given: Trees, position: int, ends: frozenset[str]) -> int | None:
         is_arrow = sign == "=" and _sign(given, index + 1) == ">"
         if sign == "<" and ends is _ENDS_OF_TYPE:
             depth += 1
-        elif sign == ">" and depth and not follows_dash:
-            depth -= 1
+        elif sign == ">" and (depth or follows_dash):
+            depth -= not follows_dash
         elif is_arrow or (not depth and sign in ends):
             return index if index > position else None
+        elif sign == "[" and not depth and ends is _ENDS_OF_TYPE and _follows_type(given, position, index):
+            return index
     return len(given)
+
+
+def _follows_type(given: Trees, position: int, index: int) -> bool:
+    """Return whether a type that began at `position` may end before a square bracket; else it is that of a slice."""
+    if index == position:
+        return False
+    before = given[index - 1]
+    if before == ">":
+        return given[index - 2] != "-"
+    return before[0] in CLOSING or (is_word(before) and before not in _BEFORE_TYPES)
 
 
 def _item_end(given: Trees, position: int) -> int | None:

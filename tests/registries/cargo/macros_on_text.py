@@ -11,11 +11,11 @@ from functools import cached_property
 from typing import Final, TypeAlias
 
 from securechain_ingest.registries.cargo.allowance import Allowance, TooMuch
+from securechain_ingest.registries.cargo.rust_fragments import fragment_end
 from securechain_ingest.registries.cargo.rust_lexemes import CLOSING
 from securechain_ingest.registries.cargo.rust_tokens import (
     MAX_TOKENS,
     Token,
-    is_word,
     tokens,
     with_documentation_as_attributes,
 )
@@ -31,10 +31,6 @@ _CHARACTERS_A_STEP: Final = 64
 """A scan for the end of a group gets about that far while a token is looked at."""
 
 _REPETITIONS: Final = frozenset("*+?")
-_ENDS_OF_EXPRESSION: Final = frozenset({",", ";"})
-_ENDS_OF_TYPE: Final = frozenset({",", ";", "=", "{", "|", ":", "as", "where"})
-_ENDS_OF_PATTERN: Final = frozenset({",", "=", "if", "in"})
-_UP_TO_SEMICOLON: Final = frozenset({"use", "const", "static", "type", "extern"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +209,7 @@ class _MacroCall:
                     matches = self.match(inner, inside, 0, bindings) == len(inside)
                     end = position + 1 if matches else None
                 case _Variable(name, fragment):
-                    end = _fragment_end(fragment, given, position)
+                    end = fragment_end(fragment, tuple(token.text for token in given), position)
                     self._allowance.pay_steps((len(given) if end is None else end) - position)
                     if end is not None:
                         bindings[name] = self._text(given, position, end)
@@ -276,72 +272,6 @@ def _names(nodes: tuple[_Node, ...]) -> Iterator[str]:
             yield node.name
         elif isinstance(node, _Group | _Repetition):
             yield from _names(node.nodes)
-
-
-def _fragment_end(fragment: str, given: list[Token], position: int) -> int | None:
-    """A fragment that begins at `position` ends here; the result is None if none does."""
-    if fragment == "vis":
-        is_restricted = [token.text for token in given[position : position + 2]] == ["pub", "("]
-        return position + (2 if is_restricted else position < len(given) and given[position].text == "pub")
-    if position >= len(given):
-        return None
-    token = given[position]
-    match fragment:
-        case "ident":
-            matches = is_word(token.text)
-        case "lifetime":
-            matches = token.is_literal and token.text.startswith("'") and not token.text.endswith("'")
-        case "block":
-            matches = token.text == "{"
-        case "literal":
-            position += token.text == "-"
-            matches = token.is_literal or token.text in ("-", "true", "false")
-        case "tt":
-            matches = True
-        case "item":
-            return _item_end(given, position)
-        case "ty" | "path":
-            return _up_to(given, position, _ENDS_OF_TYPE)
-        case "pat" | "pat_param":
-            return _up_to(given, position, _ENDS_OF_PATTERN)
-        case "expr" | "expr_2021" | "stmt" | "meta":
-            return _up_to(given, position, _ENDS_OF_EXPRESSION)
-        case _:
-            return None
-    return position + 1 if matches else None
-
-
-def _up_to(given: list[Token], position: int, ends: frozenset[str]) -> int | None:
-    """The first of these, or an arrow `=>`, stands here, outside of angle brackets; the result is None if it comes
-    at once."""
-    depth = 0
-    for index in range(position, len(given)):
-        text = given[index].text
-        follows_dash = index > position and given[index - 1].text in "-="
-        is_arrow = text == "=" and index + 1 < len(given) and given[index + 1].text == ">"
-        if text == "<" and ends is _ENDS_OF_TYPE:
-            depth += 1
-        elif text == ">" and depth and not follows_dash:
-            depth -= 1
-        elif is_arrow or (not depth and text in ends):
-            return index if index > position else None
-    return len(given)
-
-
-def _item_end(given: list[Token], position: int) -> int | None:
-    """The item's semicolon or body ends here; its attributes come first."""
-    while position + 1 < len(given) and given[position].text == "#" and given[position + 1].text == "[":
-        position += 2
-    needs_semicolon = False
-    for index in range(position, len(given)):
-        text = given[index].text
-        follower = given[index + 1].text if index + 1 < len(given) else ""
-        needs_semicolon |= text == "=" or (text in _UP_TO_SEMICOLON and follower not in ("fn", "{", "unsafe"))
-        if text == ";" or (text == "{" and not needs_semicolon):
-            return index + 1
-        if text == "extern" and given[min(index + 1, len(given) - 1)].is_literal:
-            needs_semicolon = False
-    return None
 
 
 def _transcribe(

@@ -96,3 +96,31 @@ def test_definitions_for_conditions_that_call_themselves_do_not_multiply() -> No
 
     assert found.names == ("my_crate", *(f"my_crate::{name}" for name in names))
     assert found.error is None
+
+
+def test_a_fragment_ends_before_whatever_may_follow_one_of_its_kind() -> None:
+    root = """
+        macro_rules! generic { ($n:ident<$($g:ident: $bound:path),*>) => { pub struct $n<$($g: $bound),*>($($g),*); } }
+        generic!(Generic<T: Clone, U: std::ops::Fn(u8) -> u8>);
+        macro_rules! of { ($n:ident<$t:ty>: $m:ident) => { pub type $n = $t; pub mod $m {} } }
+        of!(Nested<Vec<Option<u8>>>: nested);
+        of!(Function<fn(u8) -> [u8; 2]>: function);
+        macro_rules! sized { ($n:ident: $t:ty [$e:expr]) => { pub static $n: [$t; $e] = [0; $e]; } }
+        sized!(SIZED: u8 [1 + 2]);
+        macro_rules! slice { ($n:ident: $t:ty; $m:ident) => { pub type $n = $t; pub fn $m() {} } }
+        slice!(Slice: &'static [u8]; slice);
+        slice!(Pointer: *const [u8]; pointer);
+        slice!(Dyn: dyn Fn(&mut [u8]) -> [u8; 2]; dynamic);
+        macro_rules! pair { ($n:ident: $a:pat_param | $b:pat_param) => { pub fn $n() { if let $a | $b = 1 {} } } }
+        pair!(either: 1 | 2);
+    """
+    functions = ["SIZED", "Slice", "dynamic", "either", "function", "nested", "pointer", "slice"]
+    assert paths(root) == ["Dyn", "Function", "Generic", "Nested", "Pointer", *functions]
+
+
+def test_an_underscore_is_no_name_that_a_macro_takes() -> None:
+    root = """
+        macro_rules! named { ($n:ident) => { pub mod named { pub fn $n() {} } }; (_) => { pub mod unnamed {} } }
+        named!(_);
+    """
+    assert paths(root) == ["unnamed"]
