@@ -28,6 +28,9 @@ MAX_MODULES: Final = 20_000
 MAX_SOURCE_DEPTH: Final = 3 * MAX_DEPTH
 """Modules and macro calls may lie in each other so deep, over all files."""
 
+MAX_DEFINITIONS: Final = 32
+"""A macro may have so many, each for a condition; of more the last count."""
+
 _LEAVES: Final = frozenset({ItemKind.TYPE, ItemKind.VALUE, ItemKind.BOTH, ItemKind.MACRO, ItemKind.EXPORTED_MACRO})
 """Names of these kinds lead to no further names."""
 
@@ -210,7 +213,7 @@ class _Builder:
         key = macro.name, macro.text
         if key not in self._definitions:
             self._definitions[key] = Macro(macro.name, self._written_out(macro), self._trees)
-        before = self._macros[macro.name] if is_further else ()
+        before = self._macros[macro.name][1 - MAX_DEFINITIONS :] if is_further else ()
         self._macros[macro.name] = tuple(dict.fromkeys((*before, self._definitions[key])))
         if macro.kind is ItemKind.EXPORTED_MACRO:
             self._by_path[macro.name] = macro.name
