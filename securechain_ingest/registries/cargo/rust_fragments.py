@@ -28,7 +28,9 @@ _ENDS: Final = {
 }
 _BEFORE_TYPES: Final = frozenset({"mut", "const", "dyn", "impl"})
 """A type goes on behind these words; behind another a bracket is no part of it."""
-_UP_TO_SEMICOLON: Final = frozenset({"use", "const", "static", "type", "extern"})
+_UP_TO_SEMICOLON: Final = frozenset({"use", "static", "type"})
+_BEFORE_FUNCTIONS: Final = frozenset({"fn", "unsafe", "async", "extern"})
+_BEFORE_KEYWORDS: Final = frozenset({"pub", "(", "unsafe", "async", "default", "safe", "auto"})
 
 
 def fragment_end(fragment: str, given: Trees, position: int) -> int | None:
@@ -98,14 +100,28 @@ def _item_end(given: Trees, position: int) -> int | None:
     """Return where the item's semicolon or body ends. Its attributes come first."""
     while _sign(given, position) == "#" and _sign(given, position + 1) == "[":
         position += 2
-    needs_semicolon = False
+    needs_semicolon = _needs_semicolon(given, position)
+    depth = 0
     for index in range(position, len(given)):
         sign = _sign(given, index)
-        needs_semicolon |= sign == "=" or (
-            sign in _UP_TO_SEMICOLON and _sign(given, index + 1) not in ("fn", "{", "unsafe")
-        )
-        if sign == ";" or (sign == "{" and not needs_semicolon):
+        if sign == "<":
+            depth += 1
+        elif sign == ">" and given[index - 1] != "-":
+            depth -= 1
+        elif sign == ";" or (sign == "{" and not needs_semicolon and depth <= 0):
             return index + 1
-        if sign == "extern" and is_literal(_sign(given, index + 1)):
-            needs_semicolon = False
     return None
+
+
+def _needs_semicolon(given: Trees, position: int) -> bool:
+    """Return whether the item that begins here may have braces before its end."""
+    for index in range(position, len(given)):
+        sign = _sign(given, index)
+        match sign:
+            case "const":
+                return _sign(given, index + 1) not in _BEFORE_FUNCTIONS
+            case "extern":
+                return _sign(given, index + 1) == "crate"
+            case _ if sign not in _BEFORE_KEYWORDS:
+                return sign in _UP_TO_SEMICOLON
+    return False

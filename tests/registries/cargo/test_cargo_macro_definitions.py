@@ -3,6 +3,9 @@ crates, taken over all features and systems."""
 
 from __future__ import annotations
 
+import pytest
+
+from securechain_ingest.registries.cargo.modules import MAX_DEFINITIONS
 from tests.registries.cargo.crates import paths, read
 
 
@@ -118,9 +121,45 @@ def test_a_fragment_ends_before_whatever_may_follow_one_of_its_kind() -> None:
     assert paths(root) == ["Dyn", "Function", "Generic", "Nested", "Pointer", *functions]
 
 
+@pytest.mark.parametrize(
+    "item",
+    [
+        "pub fn it() -> *const u8 { unknown() }",
+        "pub fn it<const N: usize>() {}",
+        "pub fn it() -> impl Iterator<Item = u8> { unknown() }",
+        "pub fn it() -> Foo<{ 1 + 2 }> { Foo }",
+        'pub const unsafe extern "C" fn it() {}',
+        "pub struct it<T = Vec<u8>> { t: T }",
+        "#[derive(Debug)] pub enum it<const N: usize = 3> { A, B }",
+        "pub trait it<T = u8> where T: Fn() -> u8 { const C: u8; }",
+        "pub struct it(pub u8) where u8: Copy;",
+        "pub const it: [u8; { 1 }] = { [1] };",
+        "pub static it: fn() -> u8 = { fn one() -> u8 { 1 } one };",
+        "pub type it<T> = Option<T>;",
+        "pub use std::{mem as it};",
+    ],
+)
+def test_an_item_among_a_macros_arguments_ends_with_its_own_body_or_semicolon(item: str) -> None:
+    root = f"""
+        macro_rules! wrap {{
+            ($m:ident $i:item) => {{ pub mod $m {{ $i }} }};
+            ($($t:tt)*) => {{ pub mod several {{}} }};
+        }}
+        wrap!(m {item});
+    """
+    assert paths(root) == ["m", "m::it"]
+
+
 def test_an_underscore_is_no_name_that_a_macro_takes() -> None:
     root = """
         macro_rules! named { ($n:ident) => { pub mod named { pub fn $n() {} } }; (_) => { pub mod unnamed {} } }
         named!(_);
     """
     assert paths(root) == ["unnamed"]
+
+
+def test_of_very_many_definitions_for_conditions_the_last_count() -> None:
+    definitions = [
+        f"#[cfg(f{number})] macro_rules! make {{ () => {{ pub struct S{number:04}; }} }}" for number in range(1000)
+    ]
+    assert paths(" ".join((*definitions, "make!();"))) == [f"S{number:04}" for number in range(1000)][-MAX_DEFINITIONS:]
