@@ -128,5 +128,9 @@ def _parts(key: str) -> int:
 
 
 def _edition(value: object) -> int:
-    """A manifest without an edition has the first one; an edition that is still to come is read like the last."""
-    return _EDITIONS.get(value, max(_EDITIONS.values())) if isinstance(value, str) else _FIRST_EDITION
+    """A manifest without an edition has the first one; an edition that is still to come is read like the last, and so
+    is one that a workspace shares: cargo 1.64 and later can do that, and whoever wrote it had an edition to share."""
+    newest = max(_EDITIONS.values())
+    if isinstance(value, Mapping):
+        return newest
+    return _EDITIONS.get(value, newest) if isinstance(value, str) else _FIRST_EDITION

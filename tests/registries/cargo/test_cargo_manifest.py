@@ -118,6 +118,7 @@ def test_where_cargo_finds_no_library_there_are_no_names_below_it(manifest: str,
         (MANIFEST.replace('"2021"', "2021"), 2015),
         (MANIFEST.replace('"2021"', f'"{"9" * 5000}"'), 2024),
         (MANIFEST.replace('"2021"', '"²"'), 2024),
+        (MANIFEST.replace('edition = "2021"', "edition.workspace = true"), 2024),
     ],
 )
 def test_the_edition_is_the_librarys_else_the_packages_else_the_first(manifest: str, expected: int) -> None:
