@@ -4,7 +4,8 @@ The clients parse them with univers' npm class (see `semver_ranges`). It reads a
 comma without a blank after it, or after a pre-release, as part of a version. A requirement is written as declared
 unless it is one of those; then it is spelled out as the interval that admits the same releases.
 
-One thing gets lost: `=1.2.3` allows Cargo a `1.2.3+build`, and univers does not.
+One thing gets lost: `=1.2.3` allows Cargo a `1.2.3+build`, and univers does not; nor does it take that version for the
+lowest one of `^1.2.3` or of any other interval with two ends.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ CARGO: Final = Ecosystem(
     osv="crates.io",
     version_key=version_key,
     name_key=name_key,
-    import_names_version=2,
+    import_names_version=3,
 )
 
 MAX_NAME_LENGTH: Final = 64
