@@ -14,7 +14,8 @@ from securechain_ingest.registries.kit.xml_documents import load_xml
 
 _DECLARATION: Final = re.compile(r"<\?xml[^>]*\?>")
 _ENTITY: Final = re.compile(r"&([A-Za-z][A-Za-z0-9]*;)")
-_PREFIXED_ATTRIBUTE: Final = re.compile(r"""\s[\w.-]+:[\w.-]+\s*=\s*(?:"[^"]*"|'[^']*')""")
+_NO_CHARACTER: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_ATTRIBUTES: Final = re.compile(r"""(<[\w.:-]+)\s+(?:[\w.:-]+\s*=\s*(?:"[^"<]*"|'[^'<]*')\s*)+(?=/?>)""")
 _PREFIX: Final = re.compile(r"(</?)[\w.-]+:(?=\w)")
 _XML_ENTITIES: Final = frozenset({"amp;", "lt;", "gt;", "quot;", "apos;"})
 
@@ -51,8 +52,9 @@ def children(element: etree._Element | None) -> dict[str, etree._Element]:
 
 
 def _repaired(body: bytes) -> bytes:
-    """The text is decoded as its bytes really are. It loses what stands before the root and all prefixes, which may
-    be those of no namespace, and HTML's entities become characters."""
+    """The text is decoded as its bytes really are. It loses what stands before the root, all prefixes, which may be
+    those of no namespace, and all attributes, which say nothing here: there may be no space between them, or no address
+    in `xmlns`. HTML's entities become characters, and what XML has no character for, such as ESC, becomes a space."""
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -60,7 +62,7 @@ def _repaired(body: bytes) -> bytes:
     text = text.strip()
     if declaration := _DECLARATION.match(text):
         text = text[declaration.end() :].lstrip()
-    text = _PREFIX.sub(r"\1", _PREFIXED_ATTRIBUTE.sub("", text))
+    text = _PREFIX.sub(r"\1", _ATTRIBUTES.sub(r"\1", _NO_CHARACTER.sub(" ", text)))
     return _ENTITY.sub(_character, text).encode()
 
 

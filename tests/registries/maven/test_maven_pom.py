@@ -51,6 +51,10 @@ def test_texts_are_trimmed_and_comments_are_none() -> None:
         b'<project xmlns="http://maven.apache.org/POM/4.0.0" xsi:schemaLocation="a b"><version>1</version></project>',
         b"<m:project><m:version>1</m:version></m:project>",
         '<?xml version="1.0" encoding="UTF-16"?><project><version>1</version></project>'.encode("utf-16"),
+        b"<project><description>\x1b[1mBold\x0b\x00</description><version>1</version></project>",
+        "<project><description>no character: \ufffe\uffff</description><version>1\x08</version></project>".encode(),
+        b'<project xmlns="http://maven.apache.org/POM/4.0.0"xmlns:xsi="a"xsi:schemaLocation="b"><version>1</version></project>',
+        b'<project xmlns="no address" xmlns:="a"><version>1</version><x a=\'"\'b="c" /></project>',
     ],
 )
 def test_what_maven_reads_is_read(body: bytes) -> None:
@@ -66,6 +70,7 @@ def test_what_maven_reads_is_read(body: bytes) -> None:
         b"<project><version>1</version>",
         b"<project>" + b" " * 60_000 + b"&oops;",
         b"<project" + b" a:b" * 15_000,
+        b"<project" + b" a='b'" * 15_000,
         b"<project>" + b"<a:" * 20_000,
         b"<project>" + b"&a" * 30_000,
         b"<project><version>&nosuchentity;</version></project>",
