@@ -15,7 +15,7 @@ from securechain_ingest.errors import Malformed, NotFound
 from securechain_ingest.model import PackageRef
 from securechain_ingest.registries.kit.preferred_version import Preference, preference
 from securechain_ingest.registries.maven.versions import MavenKey, is_release, version_key
-from securechain_ingest.registries.maven.xml import children, parse_xml, text_of
+from securechain_ingest.registries.maven.xml import children, entries, parse_xml, text_of
 
 _FOLDER: Final = re.compile(rb"""<a\s[^<>]*?href=["'](?:[^"'>]*/)?([^"'/?#>]+)/["']""", re.IGNORECASE)
 
@@ -33,7 +33,7 @@ def parse_metadata(body: bytes, ref: PackageRef, url: str) -> tuple[str, ...]:
     """
     contents = children(parse_xml(body, "metadata", url))
     versioning = children(contents.get("versioning"))
-    listed = (text_of(element) for element in versioning.get("versions", ()))
+    listed = (text_of(element) for element in entries(versioning.get("versions"), "version"))
     versions = tuple(dict.fromkeys(version for version in listed if version.strip(".") and "/" not in version))
     if not versions:
         if contents.keys() & _OTHER_LISTS:

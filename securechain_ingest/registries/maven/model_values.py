@@ -13,7 +13,7 @@ from typing import Final
 
 from lxml import etree
 
-from securechain_ingest.registries.maven.xml import children, local_name, text_of
+from securechain_ingest.registries.maven.xml import children, entries, local_name, text_of
 
 MAX_LISTED: Final = 100
 """So many entries of a list can be named by their number."""
@@ -35,7 +35,8 @@ _OBJECTS: Final[Mapping[str, dict[str, str]]] = {
 }
 """These elements have values of their own; where the element exists and does not say a value, it has the value here."""
 
-_LISTS: Final = ("licenses", "developers", "contributors", "mailingLists")
+_LISTS: Final = ("license", "developer", "contributor", "mailingList")
+"""Lists are named after their entries, with an s at the end."""
 
 _WHOLE: Final = re.compile(
     r"(organization|issueManagement|ciManagement|distributionManagement\.(?:repository|snapshotRepository|site)"
@@ -86,10 +87,10 @@ def model_values(parts: Mapping[str, etree._Element]) -> dict[str, str]:
             values[f"{path}."] = ""
             values |= {f"{path}.{key}": text for key, text in (defaults | texts_of(children(element).values())).items()}
     for name in _LISTS:
-        if name in parts:
-            values[f"{name}."] = ""
-            for number, entry in enumerate(parts[name][:MAX_LISTED]):
-                values |= {f"{name}[{number}].{key}": text for key, text in texts_of(entry).items()}
+        if f"{name}s" in parts:
+            values[f"{name}s."] = ""
+            for number, entry in enumerate(entries(parts[f"{name}s"], name)[:MAX_LISTED]):
+                values |= {f"{name}s[{number}].{key}": text for key, text in texts_of(entry).items()}
     if "parent." in values:
         above = [values.get(f"parent.{key}", "") for key in ("groupId", "artifactId", "version")]
         values["parent.id"] = f"{above[0]}:{above[1]}:pom:{above[2]}"

@@ -16,7 +16,7 @@ from securechain_ingest.errors import Malformed
 from securechain_ingest.registries.maven.model_values import Values, model_values, texts_of
 from securechain_ingest.registries.maven.names import Coordinates
 from securechain_ingest.registries.maven.profiles import active_profiles
-from securechain_ingest.registries.maven.xml import children, local_name, parse_xml, text_of
+from securechain_ingest.registries.maven.xml import children, entries, local_name, parse_xml, text_of
 
 Key: TypeAlias = tuple[str, str, str, str | None]
 """Dependencies are managed and merged by these: group id, artifact id, type, classifier."""
@@ -89,7 +89,7 @@ def parse_pom(body: bytes, url: str) -> Pom:
     management = _managed(parts)
     dependencies = dict(_entries(parts.get("dependencies")))
     overriding: list[tuple[Key, Dependency]] = []
-    for profile in active_profiles(parts.get("profiles", ())):
+    for profile in active_profiles(entries(parts.get("profiles"), "profile")):
         properties |= _properties(profile)
         overriding += _managed(profile)
         dependencies |= _entries(profile.get("dependencies"))
@@ -111,9 +111,9 @@ def check_size(url: str, properties: Sized, management: Sized, dependencies: Siz
     """This raises Malformed for more of them than any real POM has with all that it inherits."""
     if len(dependencies) > MAX_DEPENDENCIES:
         raise Malformed(f"{url} has {len(dependencies)} dependencies, at most {MAX_DEPENDENCIES} are read", url=url)
-    for name, entries in (("properties", properties), ("managed dependencies", management)):
-        if len(entries) > MAX_MANAGED:
-            raise Malformed(f"{url} has {len(entries)} {name}, at most {MAX_MANAGED} are read", url=url)
+    for name, named in (("properties", properties), ("managed dependencies", management)):
+        if len(named) > MAX_MANAGED:
+            raise Malformed(f"{url} has {len(named)} {name}, at most {MAX_MANAGED} are read", url=url)
 
 
 def _parent(values: Mapping[str, str]) -> Coordinates:
@@ -129,9 +129,7 @@ def _managed(parts: Mapping[str, etree._Element]) -> Managed:
 
 
 def _entries(elements: etree._Element | None) -> Managed:
-    return tuple(
-        (dependency.key, dependency) for dependency in map(_dependency, elements if elements is not None else ())
-    )
+    return tuple((dependency.key, dependency) for dependency in map(_dependency, entries(elements, "dependency")))
 
 
 def _dependency(element: etree._Element) -> Dependency:

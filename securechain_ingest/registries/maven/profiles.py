@@ -18,6 +18,7 @@ JDK: Final = "17.0.15"
 
 _OS: Final = {"name": "linux", "arch": "amd64"}
 _FAMILY: Final = "unix"
+_OS_CONDITIONS: Final = frozenset({"name", "family", "arch", "version"})
 _SYSTEM_PROPERTIES: Final = {
     "java.version": JDK,
     "java.specification.version": "17",
@@ -137,9 +138,9 @@ def _number(text: str) -> int:
 
 
 def _os(element: etree._Element) -> bool:
-    wanted = {name: text_of(part).lower() for name, part in children(element).items()}
+    wanted = {name: text_of(part).lower() for name, part in children(element).items() if name in _OS_CONDITIONS}
     return bool(wanted) and all(
-        _is_this_os(name, value.removeprefix("!")) != value.startswith("!") for name, value in wanted.items() if value
+        _is_this_os(name, value.removeprefix("!")) != value.startswith("!") for name, value in wanted.items()
     )
 
 

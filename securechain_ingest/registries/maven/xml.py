@@ -51,6 +51,12 @@ def children(element: etree._Element | None) -> dict[str, etree._Element]:
     return found
 
 
+def entries(element: etree._Element | None, name: str) -> list[etree._Element]:
+    """Return the entries of a list. An element with another name, such as a misspelt `dependecy`, is none: Maven passes
+    it over."""
+    return [] if element is None else [child for child in element if local_name(child) == name]
+
+
 def _repaired(body: bytes) -> bytes:
     """The text is decoded as its bytes really are. It loses what stands before the root, all prefixes, which may be
     those of no namespace, and all attributes, which say nothing here: there may be no space between them, or no address

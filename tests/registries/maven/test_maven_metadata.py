@@ -20,6 +20,7 @@ def metadata(*versions: str) -> bytes:
 
 def test_versions_are_listed_once_and_trimmed() -> None:
     assert parse_metadata(metadata("1.0", " 1.1\n", "1.0", "", "2/3", ".."), REF, URL) == ("1.0", "1.1")
+    assert parse_metadata(metadata("1</version><release>2</release><version>3"), REF, URL) == ("1", "3")
 
 
 @pytest.mark.parametrize("body", [metadata(), b"<metadata/>", b"<metadata><versioning/></metadata>"])

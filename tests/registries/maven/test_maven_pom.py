@@ -126,6 +126,18 @@ def test_any_bytes_are_a_pom_or_malformed(body: bytes) -> None:
         parsed(body)
 
 
+def test_an_entry_of_another_name_is_none() -> None:
+    stray = "<exclusions/>" + dependency("g:typo:1").replace("dependency>", "dependecy>")
+    active = profile("<jdk>17</jdk>", dependencies(dependency("g:more:1"))).replace("profile>", "profil>")
+    licenses = "<licenses><licence><name>A</name></licence><license><name>B</name></license></licenses>"
+    body = dependencies(dependency("g:a:1"), stray) + management(stray, dependency("g:b:1")) + profiles(active)
+    pom = parsed(f"<project>{body}{licenses}</project>")
+
+    assert artifacts(pom) == ["a"]
+    assert [found.artifact_id for _, found in pom.management] == ["b"]
+    assert pom.values["licenses[0].name"] == "B"
+
+
 def test_the_group_and_the_version_come_from_the_parent_element_where_they_are_not_said() -> None:
     pom = parsed(
         "<project><parent><groupId>g</groupId><artifactId>p</artifactId><version>7</version></parent></project>"
@@ -155,6 +167,8 @@ def test_dependencies_of_plugins_and_profiles_that_are_not_active_do_not_count()
         "<os><family>linux</family></os>",
         "<os><name>Linux</name><arch>amd64</arch></os>",
         "<os><family>!windows</family></os>",
+        "<os><family>unix</family><vendor>anybody</vendor></os>",
+        "<os><family/><name>linux</name></os>",
         "<property><name>!anything</name></property>",
         "<property><name>anything</name><value>!off</value></property>",
         "<property><name>os.arch</name><value>amd64</value></property>",
@@ -190,6 +204,9 @@ def test_these_profiles_are_active(activation: str) -> None:
         "<os><family>mac</family></os>",
         "<os><name>Linux</name><arch>aarch64</arch></os>",
         "<os><arch>!amd64</arch></os>",
+        "<os><family>unix</family><name/></os>",
+        "<os><family>unix</family><version> </version></os>",
+        "<os><vendor>anybody</vendor></os>",
         "<property><name>anything</name></property>",
         "<property><name>anything</name><value>on</value></property>",
         "<property><name>!anything</name><value>on</value></property>",
