@@ -33,6 +33,9 @@ _WITHOUT_CLASSES: Final = frozenset(
     | {"deb", "rpm", "msi", "dmg", "pkg", "run", "sh", "img", "iso", "docker", "docker-build", "helm"}
     # Archives that are no zips.
     | {"tar", "gz", "tgz", "bz2", "xz", "zst", "7z"}
+    # Archives of contents, configurations, other archives or apps, whose file has yet another ending.
+    | {"content-package", "slingfeature", "galleon-feature-pack", "galleon-user-feature-pack", "karaf-assembly"}
+    | {"nbm-application", "esa", "xar", "apklib", "aab", "ipa"}
     # Documents and descriptors.
     | {
         "xml",
