@@ -37,8 +37,12 @@ _NOTHING: Final = frozenset({(_NUMBER, 0, 0, ""), (_NESTED_NUMBER, 0, 0, "")})
 
 _PART: Final = re.compile(r"([.-]?)(?:([0-9]+)|([^0-9.-]+)|)")
 
-# Users take these for "not released yet" though Maven's order does not know them.
-_PREVIEW: Final = re.compile(r"(?<![a-z])(?:pre|preview|ea|eap|dev|nightly|canary|experimental)(?![a-z])")
+# Users take these for "not released yet" though Maven's order does not know them, or not as they are joined: in
+# `1.0_beta1` it sees the word `_beta`.
+_PREVIEW: Final = re.compile(
+    r"(?<![a-z])(?:alpha|beta|milestone|rc|cr|snapshot|pr|pre|prerelease|preview|ea|eap|dev|nightly|canary|experimental"
+    r"|unstable)(?![a-z])"
+)
 
 
 def version_key(name: str) -> MavenKey:

@@ -83,14 +83,24 @@ def test_any_names_have_dense_ranks(names: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["1.0", "1.0.Final", "33.2.1-jre", "2.0.RELEASE", "1.0-incubating", "9999.0-empty", "3.0-ga", "1.0-sp1"]
+    "name",
+    [
+        *("1.0", "1.0.Final", "33.2.1-jre", "2.0.RELEASE", "1.0-incubating", "9999.0-empty", "3.0-ga", "1.0-sp1"),
+        *("1.0-alphabet", "1.0-spring", "2.3_2.12", "1.0-src", "4.1-sparc"),
+    ],
 )
 def test_these_are_releases(name: str) -> None:
     assert is_release(name)
 
 
 @pytest.mark.parametrize(
-    "name", ["1.0-SNAPSHOT", "1.0-alpha-1", "5.0.0.Alpha2", "4.2.0-M1", "1.0-rc1", "2.0b3", "1.0-pre2", "1-EA+4", ""]
+    "name",
+    [
+        *("1.0-SNAPSHOT", "1.0-alpha-1", "5.0.0.Alpha2", "4.2.0-M1", "1.0-rc1", "2.0b3", "1.0-pre2", "1-EA+4", ""),
+        # These words are joined as Maven's order does not see them, or it does not know them.
+        *("1.0_beta1", "2.0.0-BETA_3", "1.2_RC1", "1.0+alpha", "2.0~rc1", "1.0_SNAPSHOT", "2.10.0.pr1"),
+        "1.0-prerelease1",
+    ],
 )
 def test_these_are_none(name: str) -> None:
     assert not is_release(name)
