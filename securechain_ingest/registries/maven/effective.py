@@ -154,12 +154,18 @@ class Texts:
 
     def _definition(self, expression: str) -> str | None:
         """Maven looks first in the model under its prefix, then in the properties, then in the model without prefix
-        (long deprecated)."""
+        (long deprecated), which a property that names itself means as well."""
         path = _PROJECT.sub("", expression, count=1) if _PROJECT.match(expression) else None
         if path is not None and (text := self.raw_value(path)) is not None:
             return text
         held = self._model.properties.get(expression)
-        return held if held is not None or path is not None else self.raw_value(expression)
+        itself = f"${{{expression}}}"
+        if path is not None or (held is not None and itself not in held):
+            return held
+        value = self.raw_value(expression)
+        if held is None or value is None or held.count(itself) * len(value) > MAX_TEXT:
+            return value if held is None else held
+        return held.replace(itself, value)
 
 
 def imports(model: Model, texts: Texts) -> tuple[Coordinates, ...]:

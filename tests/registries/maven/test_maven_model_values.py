@@ -104,3 +104,26 @@ async def test_a_value_of_the_model_is_what_maven_takes_it_for(
 )
 async def test_what_depends_on_the_machine_stays_unresolved(expression: str) -> None:
     assert await value(expression, "", inherits=False) is None
+
+
+@pytest.mark.parametrize(
+    ("expression", "found"),
+    [
+        ("version", "7-x"),
+        ("by.version", "7-x"),
+        ("groupId", "g"),
+        ("parent.version", "3"),
+        ("project.version", "7"),
+        ("name", UNKNOWN),
+        ("round", UNKNOWN),
+        ("artifactId", UNKNOWN),
+    ],
+)
+async def test_a_property_that_names_itself_means_the_value_of_the_model(expression: str, found: str | None) -> None:
+    own = (
+        "<version>${version}-x</version><groupId>${groupId}</groupId><parent.version>${parent.version}</parent.version>"
+    )
+    circles = "<name>${name}</name><artifactId>${round}</artifactId><round>${artifactId}</round>"
+    body = f"<properties>{own}<by.version>${{version}}</by.version>{circles}</properties>"
+
+    assert await value(expression, body, inherits=True) == found
