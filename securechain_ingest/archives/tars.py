@@ -50,17 +50,27 @@ class _PlainStream:
 
 
 class TarMember:
-    """This is a file, a folder or a link. `size` is the size that its header claims, in bytes."""
+    """This is a file, a folder or a link. `size` is the size that its header claims, in bytes. `is_below_dot` says that
+    the archive writes `./` in front of the name."""
 
-    __slots__ = ("_budget", "_stream", "_unread_bytes", "is_file", "is_link", "name", "size")
+    __slots__ = ("_budget", "_stream", "_unread_bytes", "is_below_dot", "is_file", "is_link", "name", "size")
 
     def __init__(
-        self, name: str, size: int, *, is_file: bool, is_link: bool, stream: _Stream, budget: ExpansionBudget
+        self,
+        name: str,
+        size: int,
+        *,
+        is_file: bool,
+        is_link: bool,
+        is_below_dot: bool,
+        stream: _Stream,
+        budget: ExpansionBudget,
     ) -> None:
         self.name = name
         self.size = size
         self.is_file = is_file
         self.is_link = is_link
+        self.is_below_dot = is_below_dot
         self._stream = stream
         self._budget = budget
         self._unread_bytes = size
@@ -220,6 +230,7 @@ def _member(header: bytes, kind: int, extension: dict[str, str], stream: _Stream
         size=size,
         is_file=kind in _REGULAR and not raw_name.endswith("/"),
         is_link=kind in _LINKS,
+        is_below_dot=raw_name.startswith("./"),
         stream=stream,
         budget=budget,
     )

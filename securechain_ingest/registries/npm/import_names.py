@@ -56,10 +56,10 @@ def read_tarball(file: BinaryIO, limits: ArchiveLimits, name: str | None) -> Imp
     """
     contents = _Contents()
     for member in iterate_tar(file, limits):
-        # The one folder around everything is `package`, or anything else.
-        _, *parts = [part for part in member.name.split("/") if part not in ("", ".")] or [""]
-        if member.is_file and parts:
-            _take(contents, member, "/".join(parts))
+        # npm takes one folder away, which is `package` or anything else, and in `./index.js` the dot.
+        path = member.name if member.is_below_dot else member.name.partition("/")[2]
+        if member.is_file and path:
+            _take(contents, member, path)
     if contents.manifest is None:
         raise ArchiveRefused("no package.json in the archive", reason="no_manifest")
     prefix = name or contents.manifest.get("name")

@@ -80,15 +80,22 @@ def test_a_folder_s_index_may_be_data_or_native() -> None:
     ]
 
 
-@pytest.mark.parametrize("spelled", ["package/./{}", "package//{}", "./package/{}", "package/././/{}"])
-def test_member_names_are_read_as_paths(spelled: str) -> None:
+def packed_plainly(*paths: str) -> io.BytesIO:
+    """Return a tar of files with exactly these names; each package.json names a package."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        for path, text in {"package.json": b'{"name": "pkg"}', "lib/a.js": b"", "lib/./b.js": b""}.items():
-            member = tarfile.TarInfo(spelled.format(path))
+        for path in paths:
+            text = b'{"name": "pkg"}' if path.endswith("package.json") else b""
+            member = tarfile.TarInfo(path)
             member.size = len(text)
             archive.addfile(member, io.BytesIO(text))
     packed.seek(0)
+    return packed
+
+
+@pytest.mark.parametrize("spelled", ["package/./{}", "package//{}", "package/././/{}"])
+def test_member_names_are_read_as_paths(spelled: str) -> None:
+    packed = packed_plainly(*map(spelled.format, ("package.json", "lib/a.js", "lib/./b.js")))
 
     assert read_tarball(packed, LIMITS, None).names == ("pkg", "pkg/lib/a", "pkg/lib/b")
 
@@ -178,6 +185,17 @@ def test_null_exports_are_no_exports() -> None:
 
 def test_the_outer_folder_may_have_any_name() -> None:
     assert names("a.js", folder="1289345247862-0.009") == ["pkg", "pkg/a"]
+
+
+def test_the_dot_that_tar_writes_for_its_folder_is_the_outer_folder() -> None:
+    packed = packed_plainly("./lib/package.json", "./lib/a.js", "./package.json", "./b.js")
+
+    assert read_tarball(packed, LIMITS, None).names == ("pkg", "pkg/b", "pkg/lib/a")
+
+
+def test_npm_takes_one_outer_folder_away_and_no_more() -> None:
+    with pytest.raises(ArchiveRefused, match="in the archive"):
+        read_tarball(packed_plainly("./package/package.json", "./package/a.js"), LIMITS, None)
 
 
 def test_names_carry_the_registry_s_spelling() -> None:
