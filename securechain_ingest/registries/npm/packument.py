@@ -57,9 +57,16 @@ def parse_packument(body: bytes, ref: PackageRef, url: str) -> Package:
 
 
 def default_version(manifests: dict[str, Any], latest: object) -> str:
-    """Return the version that `npm install` takes: the one tagged `latest`, otherwise the highest release, otherwise
-    the highest of any kind."""
-    return latest if isinstance(latest, str) and latest in manifests else max(manifests, key=_preference)
+    """Return the version that `npm install` takes: the one tagged `latest` if it is not deprecated, otherwise the
+    highest release, otherwise the highest of any kind. Deprecated ones come behind the others of their kind."""
+    if isinstance(latest, str) and latest in manifests and not _is_deprecated(manifests[latest].get("deprecated")):
+        return latest
+
+    def key_of(name: str) -> Preference[SemverKey]:
+        is_deprecated = _is_deprecated(manifests[name].get("deprecated"))
+        return preference(name, version_key, lambda key: (not is_prerelease(key), not is_deprecated))
+
+    return max(manifests, key=key_of)
 
 
 def requirements(dependencies: object) -> tuple[Requirement, ...] | None:
@@ -122,10 +129,6 @@ def _wanted(name: str, text: str) -> tuple[PackageRef, str]:
 
 
 _identify: Final = lru_cache(maxsize=65_536)(identify)
-
-
-def _preference(name: str) -> Preference[SemverKey]:
-    return preference(name, version_key, lambda key: (not is_prerelease(key),))
 
 
 def _repository_candidates(document: dict[str, Any], manifest: dict[str, Any]) -> Iterator[object]:

@@ -165,6 +165,27 @@ def test_the_artifact_is_that_of_the_default_version(versions: list[str], latest
 
 
 @pytest.mark.parametrize(
+    ("deprecated", "latest", "default"),
+    [
+        (["2.0.0"], "2.0.0", "1.1.0"),
+        (["2.0.0", "1.1.0"], "2.0.0", "1.0.0"),
+        (["1.0.0"], "2.0.0", "2.0.0"),
+        (["1.0.0"], "1.0.0", "2.0.0"),
+        (["3.0.0-rc.1", "2.0.0", "1.1.0", "1.0.0"], "1.0.0", "2.0.0"),
+        (["3.0.0-rc.1", "2.0.0", "1.1.0", "1.0.0"], None, "2.0.0"),
+        (["3.0.0-rc.1"], "3.0.0-rc.1", "2.0.0"),
+        (["2.0.0", "1.1.0", "1.0.0"], None, "2.0.0"),
+    ],
+)
+def test_npm_takes_a_deprecated_version_only_where_all_are(deprecated: list[str], latest: object, default: str) -> None:
+    document = packument("1.0.0", "1.1.0", "2.0.0", "3.0.0-rc.1", **{"dist-tags": {"latest": latest}})
+    for version in deprecated:
+        document["versions"][version]["deprecated"] = "use other"
+
+    assert [artifact.version for artifact in parse(document).artifacts] == [default]
+
+
+@pytest.mark.parametrize(
     "dist", [None, {}, [], {"tarball": None}, {"tarball": "file:///etc/passwd"}, {"tarball": "http://[::1/x"}]
 )
 def test_a_version_without_a_tarball_gives_a_package_without_artifacts(dist: object) -> None:

@@ -43,7 +43,8 @@ def _package(dice: Dice, name: str, names: list[str]) -> NpmPackage:
     if dice.odd():  # A fix of the oldest line, published last.
         versions[0] = replace(versions[0], date=default_date(len(versions)))
     newest, import_names = _newest(dice, name, versions[-1])
-    versions[-1] = newest
+    # npm passes over a deprecated one, whatever its tag.
+    versions[-1] = replace(newest, deprecated=None)
     url = f"https://github.com/some-owner/{stem}"
     owned = dice.random.random() < 0.5
     unpublished = dice.odd() and dice.odd()
