@@ -69,21 +69,24 @@ def default_version(manifests: dict[str, Any], latest: object) -> str:
     return max(manifests, key=key_of)
 
 
-def requirements(dependencies: object) -> tuple[Requirement, ...] | None:
+def requirements(dependencies: object, optional: object = None) -> tuple[Requirement, ...] | None:
     """Return a manifest's runtime dependencies. The result is None if they are written in a form that says nothing
     certain.
 
-    The registry repeats `optionalDependencies` among the `dependencies`; they are installed by default and count as
-    runtime ones. Names that no package can have are left out.
+    Many publishing tools repeat `optionalDependencies` among the `dependencies`; those are installed by default and
+    count as runtime ones. npm reads the ranges of such entries where they are optional. Names that no package can have
+    are left out.
     """
     if not dependencies:
         return ()
     if not isinstance(dependencies, dict):
         return None
     found: dict[str, tuple[PackageRef, list[str]]] = {}
+    optional_ones = as_table(optional)
     for name, text in dependencies.items():
+        declared = as_text(optional_ones.get(name)) or as_text(text) or ""
         try:
-            target, wanted = _wanted(name, text if isinstance(text, str) else "")
+            target, wanted = _wanted(name, declared)
         except InvalidName:
             continue
         found.setdefault(target.purl, (target, []))[1].append(wanted)
@@ -106,7 +109,7 @@ def _version(ref: PackageRef, name: str, manifest: dict[str, Any], time: object)
         name=name,
         purl=version_purl(ref, name),
         release_date=utc_seconds(time),
-        requirements=requirements(manifest.get("dependencies")),
+        requirements=requirements(manifest.get("dependencies"), manifest.get("optionalDependencies")),
         deprecated=_is_deprecated(manifest.get("deprecated")),
     )
 

@@ -108,6 +108,19 @@ def test_only_runtime_dependencies_become_requirements() -> None:
     assert [(requirement.target.purl, requirement.constraints) for requirement in found] == [("pkg:npm/a", "^1")]
 
 
+def test_what_is_optional_too_has_its_range_there() -> None:
+    """npm takes an entry of `dependencies` away that `optionalDependencies` repeats."""
+    document = packument("1.0.0")
+    document["versions"]["1.0.0"] |= {
+        "dependencies": {"a": "^1", "b": "^1", "c": "^1"},
+        "optionalDependencies": {"a": "npm:other@^2", "b": None, "d": "^1"},
+    }
+    found = parse(document).versions[0].requirements
+
+    assert found is not None
+    assert {each.target.name: each.constraints for each in found} == {"other": "^2", "b": "^1", "c": "^1"}
+
+
 @pytest.mark.parametrize(
     ("declared", "expected"),
     [
