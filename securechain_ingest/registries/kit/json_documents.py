@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from codecs import BOM_UTF8
 from typing import Any, Final
 
@@ -12,14 +13,22 @@ from securechain_ingest.errors import Malformed
 _FITS_BYTES: Final = 8 * 1024 * 1024
 """A text of so few bytes is never too large for a process, whatever is in it."""
 
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+
 
 def loads(body: bytes) -> Any:
     """Return what a JSON text says. It raises orjson.JSONDecodeError, and MemoryError for a text that is too large for
     this process, which orjson calls an error of the text. orjson says the same of two hundred brackets that nobody
-    closes."""
+    closes.
+
+    Texts are cut, now and then, between the two halves of a surrogate pair. JavaScript and Python read that and orjson
+    does not; here all characters that the text writes as pairs are replaced then.
+    """
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        if "surrogate in string" in error.msg:
+            return orjson.loads(_SURROGATE.sub(rb"\\ufffd", body))
         if "memory" in error.msg and len(body) > _FITS_BYTES:
             raise MemoryError(error.msg) from error
         raise

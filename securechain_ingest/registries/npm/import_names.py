@@ -23,6 +23,7 @@ from securechain_ingest.archives.tars import TarMember, iterate_tar
 from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.model import ImportNames
 from securechain_ingest.registries.kit.import_name_rules import import_names
+from securechain_ingest.registries.kit.json_documents import loads
 from securechain_ingest.registries.npm.exports import exported_subpaths
 
 _SHORT_SUFFIXES: Final = (".js", ".jsx", ".ts", ".mts", ".cts", ".tsx")
@@ -87,7 +88,7 @@ def _take(contents: _Contents, member: TarMember, path: str) -> None:
 
 def _manifest(member: TarMember) -> dict[str, Any]:
     try:
-        document = orjson.loads(member.read().decode("utf-8-sig", "replace"))
+        document = loads(member.read().decode("utf-8-sig", "replace").encode())
     except orjson.JSONDecodeError as error:
         raise ArchiveRefused(f"{member.name} is not JSON ({error})", reason="bad_manifest") from error
     if not isinstance(document, dict):

@@ -6,7 +6,6 @@ field in every shape. So each value is checked, and one of a wrong type counts a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final
@@ -25,13 +24,12 @@ from securechain_ingest.registries.npm.constraints import constraints, either
 from securechain_ingest.registries.npm.names import MAX_NAME_LENGTH, identify, scope_of
 
 _ALIAS: Final = "npm:"
-_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
 def parse_packument(body: bytes, ref: PackageRef, url: str) -> Package:
     """Return the package that a packument describes, without validator. It raises NotFound for one that has no versions
     (any more), and Malformed for a document that is not a packument, or is another package's."""
-    document = _loads(body, url)
+    document = load_json(body, url)
     if not isinstance(document, dict) or not (as_table(document.get("versions")) or as_table(document.get("time"))):
         raise Malformed(f"the registry's answer about {ref.registry_name} is not a package document", url=url)
     ref = own_spelling(document.get("name") or document.get("_id") or ref.registry_name, ref, identify, url)
@@ -94,14 +92,6 @@ def requirements(dependencies: object, optional: object = None) -> tuple[Require
         Requirement(target, constraints(wanted[0]) if len(wanted) == 1 else either(wanted))
         for target, wanted in found.values()
     )
-
-
-def _loads(body: bytes, url: str) -> object:
-    try:
-        return load_json(body, url)
-    except Malformed:
-        # The registry cuts long readmes, now and then between the two halves of a surrogate pair.
-        return load_json(_SURROGATE.sub(rb"\\ufffd", body), url)
 
 
 def _version(ref: PackageRef, name: str, manifest: dict[str, Any], time: object) -> Version:

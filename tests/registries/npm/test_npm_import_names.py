@@ -226,6 +226,12 @@ def test_a_byte_order_mark_and_stray_bytes_in_package_json_are_tolerated() -> No
     assert read_tarball(io.BytesIO(tarball(manifest, "a.js")), LIMITS, None).names == ("pkg", "pkg/a")
 
 
+def test_a_package_json_whose_text_was_cut_within_a_character_is_read() -> None:
+    manifest = rb'{"name": "pkg", "description": "cut \ud83d", "exports": {"./a": "./a.js"}}'
+
+    assert read_tarball(io.BytesIO(tarball(manifest, "a.js", "b.js")), LIMITS, None).names == ("pkg", "pkg/a")
+
+
 def test_an_archive_without_package_json_is_refused() -> None:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
