@@ -29,6 +29,9 @@ _ORDERLY: Final = re.compile(
 )
 _X_RANGE: Final = re.compile(r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))?\.x", re.ASCII)
 
+_LIKE_X_RANGE: Final = ".x"
+"""univers takes every comparator with this ending, but for a caret, for an x-range; in `1.0.0-beta.x` it is none."""
+
 SemverInterval: TypeAlias = Interval[SemverKey]
 
 EVERYTHING: Final[SemverInterval] = Interval()
@@ -53,6 +56,8 @@ def is_readable(operator: str, comparator: str) -> bool:
     version, _, prerelease = comparator.lstrip("<>=~^ ").partition("-")
     is_whole = version.count(".") == 2
     if prerelease and not is_whole:
+        return False
+    if comparator.endswith(_LIKE_X_RANGE) and operator != "^":
         return False
     match operator:
         case ">=" | "<":
@@ -121,4 +126,5 @@ def _text(numbers: list[int]) -> str:
 
 
 def _bound(version: str, *, is_above: bool = False) -> Bound[SemverKey]:
-    return Bound(version_key(version), is_above, version)
+    # Build metadata, which does not count in an order, hides the ending.
+    return Bound(version_key(version), is_above, f"{version}+0" if version.endswith(_LIKE_X_RANGE) else version)

@@ -107,6 +107,21 @@ def test_a_range_that_clients_misread_is_spelled_out(declared: str, written: str
 
 
 @pytest.mark.parametrize(
+    ("declared", "kept"),
+    [
+        (">=1.0.0-beta.x", ["1.0.0-beta.y", "1.0.0", "1.2.0", "2.0.0"]),
+        ("~1.0.0-beta.x", ["1.0.0-beta.y", "1.0.0"]),
+        ("^1.0.0-beta.x", ["1.0.0-beta.y", "1.0.0", "1.2.0"]),
+        ("<1.0.0-beta.x", ["1.0.0-beta.3"]),
+        ("1.0.0-beta.x || 2", ["2.0.0"]),
+        ("1.0.0-beta.x", []),
+    ],
+)
+def test_a_prerelease_that_ends_like_an_x_range_is_none_to_the_clients(declared: str, kept: list[str]) -> None:
+    assert admitted(constraints(declared), ["1.0.0-beta.3", "1.0.0-beta.y", "1.0.0", "1.2.0", "2.0.0"]) == kept
+
+
+@pytest.mark.parametrize(
     "declared",
     [
         "latest",
