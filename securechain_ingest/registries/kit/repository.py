@@ -16,14 +16,14 @@ _MAX_ADDRESS_LENGTH: Final = 2048
 # What stands before the host has no dot outside of the user's part, and so is no other host. Only the hosts themselves:
 # not gist., not pages.
 _ADDRESS: Final = re.compile(
-    r"""[\s<(\["'=]*+(?:[a-z][a-z0-9+]*(?:[:|]+\s*/*|//)){0,6}(?://)?(?:[^/\s]+@)?(?:(?:www|git|ssh|altssh)\.)?"""
+    r"""[\s<(\["'=]*+(?:[a-z][a-z0-9+]*(?:[:|]+\s*/*|//)){0,6}/{0,3}(?:[^/\s]+@)?(?:(?:www|git|ssh|altssh)\.)?"""
     r"""(?P<host>github\.com|gitlab\.com|bitbucket\.org)(?::\d+(?=/))?[/:]+(?P<path>[^?#\s<>()\[\]"',;]+)""",
     re.IGNORECASE,
 )
-# What npm's package.json allows: github:owner/repo, owner/repo, either with a #branch. Owners have no dots, so this is
-# no host.
+# What npm's package.json allows: gitlab:group/subgroup/repo, owner/repo, either with a #branch. Where nothing says that
+# this is GitHub, owners have no dots, so this is no host.
 _SHORTHAND: Final = re.compile(
-    r"(?:(?P<host>github|gitlab|bitbucket):)?(?P<path>[A-Za-z0-9-]+/[A-Za-z0-9_.-]+)(?:#.*)?"
+    r"(?:(?P<host>github|gitlab|bitbucket):(?P<named>[^?#\s]+)|(?P<path>[A-Za-z0-9_-]+/[A-Za-z0-9_.-]+))(?:#.*)?"
 )
 _SHORTHAND_HOSTS: Final = {
     None: "github.com",
@@ -89,12 +89,12 @@ def _texts(candidate: object) -> Iterator[str]:
 
 def _repository(text: str) -> str | None:
     if match := _ADDRESS.match(text):
-        host = match["host"].lower()
+        host, path = match["host"].lower(), match["path"]
     elif match := _SHORTHAND.fullmatch(text):
-        host = _SHORTHAND_HOSTS[match["host"]]
+        host, path = _SHORTHAND_HOSTS[match["host"]], match["named"] or match["path"]
     else:
         return None
-    segments = [segment for segment in match["path"].split("/") if segment]
+    segments = [segment for segment in path.split("/") if segment]
     segments = _nested(segments) if host == "gitlab.com" else segments[:2]
     if len(segments) < 2 or segments[0].lower() in _NO_OWNERS:
         return None
