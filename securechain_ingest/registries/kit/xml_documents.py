@@ -21,6 +21,10 @@ _DOCTYPE: Final = re.compile(
     re.IGNORECASE,
 )
 
+_FOREIGN: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]|&#(?:x0*([0-9a-fA-F]+)|0*([0-9]+));")
+"""This is a character that XML 1.0 does not have, in UTF-8 ("Characters"), or a reference to any character."""
+_REPLACEMENT: Final = "\ufffd".encode()
+
 
 def load_xml(body: bytes, url: str) -> etree._Element:
     """Return the document's root element.
@@ -46,12 +50,25 @@ def load_xml(body: bytes, url: str) -> etree._Element:
 
 
 def rss_items(body: bytes, url: str) -> Iterator[etree._Element]:
-    """Return the items of an RSS feed. It raises Malformed for a document that is not one."""
-    root = load_xml(body, url)
+    """Return the items of an RSS feed. It raises Malformed for a document that is not one.
+
+    Registries copy authors' descriptions into their feeds, control characters included (pypi/warehouse#13471). One
+    description must not cost the feed, so what cannot be in XML is replaced.
+    """
+    root = load_xml(_FOREIGN.sub(_possible, body), url)
     channel = root.find("channel")
     if root.tag != "rss" or channel is None:
         raise Malformed(f"{url} is no RSS feed", url=url)
     return channel.iter("item")
+
+
+def _possible(found: re.Match[bytes]) -> bytes:
+    """Return what XML can have in the place of what was found."""
+    hexadecimal, decimal = found.groups()
+    digits = hexadecimal or decimal or b""
+    number = int(digits, 16 if hexadecimal else 10) if 0 < len(digits) < 8 else 0
+    is_character = number in (0x9, 0xA, 0xD) or 0x20 <= number <= 0xD7FF or 0xE000 <= number <= 0xFFFD
+    return found[0] if is_character or 0x10000 <= number <= 0x10FFFF else _REPLACEMENT
 
 
 def _doctype(body: bytes) -> tuple[int, int]:
