@@ -18,8 +18,22 @@ from securechain_ingest.registries.naming import named_version
 _REQUIREMENTS = "pypi"
 """A line without an ecosystem is read as a requirement of this one, as pip reads it."""
 
-_ELSEWHERE = re.compile(r"(?:[\w.+-]+:)?//|(?:git|hg|svn|bzr)\+|\.{0,2}/|[^:@\s]*\.(?:whl|tar\.gz|zip)$", re.IGNORECASE)
-"""This is what pip installs from an address, a repository or a file (its documentation, "Requirements File Format")."""
+_COMMENT = re.compile(r"(?:^|\s+)#.*")
+"""A comment begins only after white space, because a URL may have the sign in it."""
+
+_OPTIONS = re.compile(r"\s+-.*")
+"""Behind a requirement pip takes options of its own, such as --hash and --config-settings."""
+
+_ELSEWHERE = re.compile(
+    r"""
+    (?:[\w.+-]+:)?//|file:|(?:git|hg|svn|bzr)\+|git@  # an address
+    |\.(?:$|[./\\\[;\s])|[A-Za-z]:[/\\]|[^@:;\s]+[/\\]|/  # a folder
+    |[^@:;\s]*\.(?:whl|zip|tar(?:\.(?:gz|bz2|xz|lz|lzma))?|tgz|tbz|txz|tlz)(?:$|[\[;\s])  # a file
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+"""This is what pip installs from an address, a repository, a folder or a file (its documentation, "Requirements File
+Format"), with the extras and the marker that may stand behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +81,8 @@ def _joined(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(lines, start=1):
         began = began or number
         stripped = line.strip()
-        if stripped.endswith("\\") and not stripped.startswith("{"):
+        # A comment never goes on in the next line, which may name a package.
+        if stripped.endswith("\\") and not stripped.startswith(("{", "#")):
             text += f"{stripped.removesuffix(chr(92))} "
             continue
         if whole := _without_comment(text + stripped):
@@ -79,17 +94,14 @@ def _joined(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
 
 def _without_comment(text: str) -> str:
     text = text.strip()
-    if text.startswith(("{", "pkg:")):
-        return text
-    # A comment begins only after a space, because a URL may have the sign in it.
-    return "" if text.startswith("#") else text.partition(" #")[0].strip()
+    return text if text.startswith("{") else _COMMENT.sub("", text)
 
 
 def _package(line: str) -> PackageRef:
     if line.startswith("pkg:"):
         return named_version(line)[0]
     try:
-        requirement = Requirement(line.partition(" --hash")[0])
+        requirement = Requirement(_OPTIONS.sub("", line))
     except InvalidRequirement:
         # The line is no requirement of pip's: it is an ecosystem and a name, or it names no package.
         return named_version(line)[0]

@@ -50,6 +50,32 @@ def test_options_of_pip_are_told_and_name_nothing() -> None:
     assert len(listed.packages) == 1
 
 
+def test_a_comment_that_ends_in_a_backslash_does_not_swallow_the_next_line() -> None:
+    assert purls("# from C:\\tools\\\nsix\nflask==3.0 \\\n# see D:\\\nrails\n") == [
+        "pkg:pypi/six",
+        "pkg:pypi/flask",
+        "pkg:pypi/rails",
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "flask==3.0\t# the site",
+        "flask==3.0\t--hash=sha256:abc",
+        'flask >= 3.0 --global-option="--no-user-cfg" --hash=sha256:abc',
+        'flask==3.0 --config-settings "--build-option=--x"  # the site',
+        "flask==3.0 -C a=b",
+        'flask ; python_version >= "3" --hash=sha256:abc',
+        "pypi:flask # the site",
+        "pkg:pypi/flask\t# the site",
+        "pkg:pypi/flask@3.0#docs # the site",
+    ],
+)
+def test_what_stands_behind_a_requirement_does_not_cost_the_list(line: str) -> None:
+    assert purls(f"{line}\nsix\n") == ["pkg:pypi/flask", "pkg:pypi/six"]
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -60,6 +86,22 @@ def test_options_of_pip_are_told_and_name_nothing() -> None:
         "/srv/x",
         "x-1.0-py3-none-any.whl",
         "file:///srv/x-1.0.tar.gz",
+        "file:./libs/x",
+        "git@code.example:x/y.git",
+        ".",
+        "..",
+        ".[dev,docs]",
+        '. ; python_version > "3"',
+        "libs/x",
+        "libs/x[dev]",
+        ".\\libs\\x",
+        "C:\\wheels\\x-1.0-py3-none-any.whl",
+        "x-1.0.tar.bz2",
+        "x-1.0.tgz",
+        "downloads/x-1.0.tar.xz",
+        "x-1.0-py3-none-any.whl --hash=sha256:abc",
+        'x-1.0-py3-none-any.whl ; sys_platform == "linux"',
+        "x-1.0.zip[dev]",
     ],
 )
 def test_what_pip_takes_from_elsewhere_is_told_and_names_no_package_of_a_registry(line: str) -> None:
