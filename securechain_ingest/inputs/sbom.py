@@ -8,7 +8,7 @@ external reference of type `purl`) and SPDX 3 (`@graph` with `software_packageUr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -47,42 +47,44 @@ def read_sbom(body: bytes, name: str) -> Materials:
         document = document["sbom"]
     packages: dict[str, PackageRef] = {}
     without, others, unreadable = 0, Counter[str](), []
-    for purl in _purls(document, name):
-        if purl is None:
-            without += 1
-            continue
-        try:
-            ref, _ = named_version(purl)
-        except InvalidName:
-            kind = purl.removeprefix("pkg:").lstrip("/").partition("/")[0].lower()
-            if kind in _KNOWN_TYPES or not purl.startswith("pkg:"):
-                unreadable.append(purl)
+    for purls in _purls(document, name):
+        without += not purls
+        kinds = set()
+        for purl in purls:
+            try:
+                ref, _ = named_version(purl)
+            except InvalidName:
+                kind = purl.removeprefix("pkg:").lstrip("/").partition("/")[0].lower()
+                if kind in _KNOWN_TYPES or not purl.startswith("pkg:"):
+                    unreadable.append(purl)
+                else:
+                    kinds.add(kind)
             else:
-                others[kind] += 1
-        else:
-            packages.setdefault(ref.purl, ref)
+                packages.setdefault(ref.purl, ref)
+        others.update(kinds)
     return Materials(tuple(packages.values()), without, dict(sorted(others.items())), tuple(unreadable))
 
 
-def _purls(document: Any, name: str) -> Iterator[str | None]:
-    """Yield for each component its package URL, or None if it has none. It raises Malformed for a document of another
-    format."""
+def _purls(document: Any, name: str) -> Iterator[list[str]]:
+    """Yield the package URLs of each component. It raises Malformed for a document of another format."""
     match document:
         case {"bomFormat": "CycloneDX"}:
-            components = _list(document.get("components"))[::-1]
+            # The described component is the user's own, but what lies within it belongs to the bill.
+            components = [*_list(document.get("components")), *_within_described(document)][::-1]
             while components:
                 component = components.pop()
                 if isinstance(component, dict):
                     components += _list(component.get("components"))[::-1]
-                    yield _text(component.get("purl"))
+                    yield _texts([component.get("purl")])
         case {"spdxVersion": str()}:
             for package in _list(document.get("packages")):
                 if isinstance(package, dict):
-                    yield _external_purl(package)
+                    yield _texts(_identifiers(package, "externalRefs", "referenceType", "referenceLocator"))
         case {"@graph": list(elements)}:
             for element in elements:
                 if isinstance(element, dict) and element.get("type") == "software_Package":
-                    yield _text(element.get("software_packageUrl")) or _identified_purl(element)
+                    others = _identifiers(element, "externalIdentifier", "externalIdentifierType", "identifier")
+                    yield _texts([element.get("software_packageUrl"), *others])
         case _:
             raise Malformed(
                 f"{name} is no bill of materials: CycloneDX (bomFormat) or SPDX (spdxVersion, @graph), as JSON, is one",
@@ -90,23 +92,26 @@ def _purls(document: Any, name: str) -> Iterator[str | None]:
             )
 
 
-def _external_purl(package: Mapping[str, Any]) -> str | None:
-    for reference in _list(package.get("externalRefs")):
-        # The type is written as a word or, as SPDX 2's schema has it too, as the address of its definition.
-        if isinstance(reference, dict) and str(reference.get("referenceType")).rpartition("/")[2] == "purl":
-            return _text(reference.get("referenceLocator"))
-    return None
+def _within_described(document: Mapping[str, Any]) -> list[Any]:
+    match document:
+        case {"metadata": {"component": {"components": list(components)}}}:
+            return components
+    return []
 
 
-def _identified_purl(element: Mapping[str, Any]) -> str | None:
-    for identifier in _list(element.get("externalIdentifier")):
-        if isinstance(identifier, dict) and identifier.get("externalIdentifierType") == "packageUrl":
-            return _text(identifier.get("identifier"))
-    return None
+def _identifiers(package: Mapping[str, Any], entries: str, kind: str, value: str) -> Iterator[Any]:
+    """Yield what the entries of a package of SPDX call package URLs. There may be several: one for each repository that
+    has it, or for each of its parts."""
+    for entry in _list(package.get(entries)):
+        # SPDX 2 says `purl`, or the address of its definition, and SPDX 3 `packageUrl`; programs mix them up.
+        if isinstance(entry, dict) and str(entry.get(kind)).rpartition("/")[2].lower() in {"purl", "packageurl"}:
+            yield entry.get(value)
 
 
-def _text(value: Any) -> str | None:
-    return value.strip() or None if isinstance(value, str) else None
+def _texts(values: Iterable[Any]) -> list[str]:
+    """Return each text once."""
+    stripped = (value.strip() for value in values if isinstance(value, str))
+    return list(dict.fromkeys(filter(None, stripped)))
 
 
 def _list(value: Any) -> list[Any]:

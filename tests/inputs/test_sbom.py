@@ -80,6 +80,37 @@ def test_a_purl_is_found_however_spdx_says_that_it_is_one() -> None:
         assert [ref.purl for ref in read_sbom(json.dumps(document).encode(), "bom.json").packages] == ["pkg:npm/qs"]
 
 
+def test_all_package_urls_of_a_package_in_spdx_count() -> None:
+    purls = ["pkg:github/a/x@1", "pkg:github/b/x@1", "pkg:npm/x@1", "pkg:npm/%40a/x@1", "pkg:npm/x@1"]
+    references = [{"referenceType": "purl", "referenceLocator": purl} for purl in purls]
+    second = {"spdxVersion": "SPDX-2.3", "packages": [{"externalRefs": references}]}
+    identifiers = [{"externalIdentifierType": "packageUrl", "identifier": purl} for purl in purls[1:]]
+    package = {"type": "software_Package", "software_packageUrl": purls[0], "externalIdentifier": identifiers}
+    for document in (second, {"@graph": [package]}):
+        found = read_sbom(json.dumps(document).encode(), "bom.json")
+        assert [ref.purl for ref in found.packages] == ["pkg:npm/x", "pkg:npm/%40a/x"]
+        assert (found.without_purl, found.others) == (0, {"github": 1})
+
+
+@pytest.mark.parametrize("kind", ["packageUrl", "packageURL", "purl", "PURL"])
+def test_programs_may_name_the_type_of_an_identifier_in_their_way(kind: str) -> None:
+    identified = {"externalIdentifierType": kind, "identifier": "pkg:npm/qs@6.5.1"}
+    bill = {"@graph": [{"type": "software_Package", "externalIdentifier": [identified]}]}
+    assert [ref.purl for ref in read_sbom(json.dumps(bill).encode(), "bom.json").packages] == ["pkg:npm/qs"]
+
+
+def test_what_lies_within_the_described_component_belongs_to_the_bill() -> None:
+    described = {"purl": "pkg:npm/ours@1", "components": [{"purl": "pkg:npm/a", "components": [{"purl": "pkg:npm/b"}]}]}
+    bill = {**CYCLONEDX, "metadata": {"component": described}, "components": [{"purl": "pkg:npm/c"}]}
+    found = read_sbom(json.dumps(bill).encode(), "bom.json")
+    assert [ref.purl for ref in found.packages] == [f"pkg:npm/{name}" for name in "cab"]
+
+
+@pytest.mark.parametrize("metadata", [None, [], {"component": None}, {"component": {"components": None}}])
+def test_a_bill_may_describe_nothing(metadata: Any) -> None:
+    assert len(read_sbom(json.dumps({**CYCLONEDX, "metadata": metadata}).encode(), "bom.json").packages) == 2
+
+
 def test_a_bill_is_found_within_an_export_and_behind_a_byte_order_mark() -> None:
     for text in (json.dumps({"sbom": SPDX_2}), "\ufeff" + json.dumps(SPDX_2)):
         assert [ref.purl for ref in read_sbom(text.encode(), "bom.json").packages] == ["pkg:gem/rails"]
