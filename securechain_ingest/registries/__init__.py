@@ -73,7 +73,9 @@ def named_package(text: str) -> PackageRef:
         return declaration_of(word).identify(name)
     # Not packageurl's parser: it folds the case of npm's names, and the old ones with capitals need theirs.
     word, _, path = text.removeprefix("pkg:").lstrip("/").partition("/")
-    name = unquote(path.partition("#")[0].partition("?")[0])
+    # Empty segments mean nothing (purl specification); some programs encode twice, and no name has a percent sign.
+    segments = filter(None, path.partition("#")[0].partition("?")[0].split("/"))
+    name = unquote(unquote("/".join(segments)))
     if not name or "@" in name.removeprefix("@"):
         example = DECLARATIONS[0].identify(DECLARATIONS[0].example).purl
         raise InvalidName(f"{text} is no package URL without a version, such as {example}")

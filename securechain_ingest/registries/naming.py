@@ -20,6 +20,8 @@ def named_version(text: str) -> tuple[PackageRef, str | None]:
     # A scope begins with the same sign: npm:@babel/core.
     if not separator or name[-1:] in ("", ":", "/"):
         return named_package(bare), None
+    if not version and is_purl:
+        return named_package(name), None  # Programs write the separator though they know no version.
     if not version:
         raise InvalidName(f"{text} ends in @ without a version")
     return named_package(name), unquote(version) if is_purl else version

@@ -20,6 +20,12 @@ from securechain_ingest.registries.naming import named_version
         ("pkg:npm/@babel/core", "pkg:npm/%40babel/core", None),
         ("pkg:cargo/x@1.0.0%2Bb", "pkg:cargo/x", "1.0.0+b"),
         ("pkg:maven/org.antlr/ST4@4.3.4?type=jar#sub/path", "pkg:maven/org.antlr/ST4", "4.3.4"),
+        ("pkg:npm/%40babel/core@", "pkg:npm/%40babel/core", None),
+        ("pkg:pypi/six@?file=x", "pkg:pypi/six", None),
+        ("pkg:npm/%2540babel/core@7.0.0", "pkg:npm/%40babel/core", "7.0.0"),
+        ("pkg:npm/%2540babel%252Fcore", "pkg:npm/%40babel/core", None),
+        ("pkg:maven//org.antlr//ST4@4.3.4", "pkg:maven/org.antlr/ST4", "4.3.4"),
+        ("pkg:///pypi//six/", "pkg:pypi/six", None),
     ],
 )
 def test_a_version_stands_behind_the_last_at_sign(text: str, purl: str, version: str | None) -> None:
@@ -27,7 +33,9 @@ def test_a_version_stands_behind_the_last_at_sign(text: str, purl: str, version:
     assert (ref.purl, found) == (purl, version)
 
 
-@pytest.mark.parametrize("text", ["six", "pypi:six@", "pkg:pypi/", "fortran:six@1"])
+@pytest.mark.parametrize(
+    "text", ["six", "pypi:six@", "pkg:pypi/", "pkg:pypi/@", "pkg:npm//", "pkg:npm/a%40b@1", "fortran:six@1"]
+)
 def test_what_names_nothing_is_refused(text: str) -> None:
     with pytest.raises(InvalidName):
         named_version(text)
