@@ -226,10 +226,11 @@ def _file_layer(path: Path | None, warn: Callable[[str], None]) -> Layer:
     if path is None:
         return Layer({}, {}, "the defaults")
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
+        # Not only TOMLDecodeError: an integer may have too many digits for Python, and lists may lie too deep.
         raise ConfigError(f"{path}: not valid TOML ({error})") from error
     for table, keys in values.items():
         if table not in TABLES:

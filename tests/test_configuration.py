@@ -152,7 +152,13 @@ def test_an_unknown_variable_with_our_prefix_is_refused() -> None:
     assert "did you mean SECURECHAIN_QUEUE__LEASE_S?" in line
 
 
-@pytest.mark.parametrize("text", ["[queue\n", "queue = 3\n", "\x00"])
+def test_a_file_that_begins_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    assert load(write(tmp_path / "config.toml", "\ufeff[redis]\nport = 6390\n"), environment={}).redis.port == 6390
+
+
+@pytest.mark.parametrize(
+    "text", ["[queue\n", "queue = 3\n", "\x00", f"[redis]\nport = {'9' * 5000}\n", f"x = {'[' * 5000}"]
+)
 def test_a_file_that_is_no_configuration_is_one_line(tmp_path: Path, text: str) -> None:
     file = write(tmp_path / "config.toml", text)
     line = complaint(file)
