@@ -27,7 +27,22 @@ Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
 Bytes = Annotated[int, Field(ge=1024, le=17_179_869_184)]
 AnyPort = Annotated[int, Field(ge=0, le=65_535)]
 """0 has a meaning of its own, which config.toml tells."""
-Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+[^\s]*$"), AfterValidator(lambda url: url.rstrip("/"))]
+
+
+def _base_url(url: str) -> str:
+    """Return a URL below which others lie, without a slash at its end."""
+    try:
+        parts = urlsplit(url)
+        well_formed = bool(parts.hostname) and parts.port != 0 and not parts.query and not parts.fragment
+    except ValueError:
+        well_formed = False
+    if not well_formed:
+        msg = "a URL with a host, and with neither a query nor a fragment, is wanted, such as https://mirror.example/x"
+        raise ValueError(msg)
+    return url.rstrip("/")
+
+
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+[^\s]*$"), AfterValidator(_base_url)]
 
 
 def _cron(expression: str) -> str:
