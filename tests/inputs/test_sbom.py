@@ -116,6 +116,12 @@ def test_a_bill_is_found_within_an_export_and_behind_a_byte_order_mark() -> None
         assert [ref.purl for ref in read_sbom(text.encode(), "bom.json").packages] == ["pkg:gem/rails"]
 
 
+def test_a_description_that_was_cut_within_a_character_does_not_cost_the_bill() -> None:
+    described = [{"purl": "pkg:npm/a", "description": "fast \ud83d"}, {"purl": "pkg:npm/b", "description": "\ude80 x"}]
+    found = read_sbom(json.dumps({"bomFormat": "CycloneDX", "components": described}).encode(), "bom.json")
+    assert [ref.purl for ref in found.packages] == ["pkg:npm/a", "pkg:npm/b"]
+
+
 @pytest.mark.parametrize("body", [b"", b"<xml/>", b"[]", b"{}", b'{"sbom": {"sbom": {}}}', b'{"bomFormat": "other"}'])
 def test_what_is_no_bill_is_refused_with_the_formats_that_are(body: bytes) -> None:
     with pytest.raises(Malformed, match=r"^bom.json is "):
