@@ -219,7 +219,10 @@ def _package(document: dict[str, Any], node_type: str) -> str:
             f"package is {_shown(package)}; a {node_type} has two parts with exactly one {separator} between",
             kind="invalid_name",
         )
-    return package
+    if not ecosystem.needs_namespace:
+        return package
+    # What joins the texts of two elements of a POM may bring their white space along, which Maven trims.
+    return ecosystem.namespace_separator.join(part.strip() for part in package.split(ecosystem.namespace_separator))
 
 
 def _required(document: dict[str, Any], key: str) -> str:

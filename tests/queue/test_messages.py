@@ -83,6 +83,11 @@ def test_strings_are_trimmed() -> None:
     assert (message.package, message.parent_id, message.vendor) == ("six", "4:a:1", "me")
 
 
+def test_each_part_of_a_maven_name_is_trimmed_as_maven_does_it_with_the_elements_of_a_pom() -> None:
+    message = parse_data(document(node_type="MavenPackage", package="\n  org.antlr\n : ST4 "))
+    assert message.package == "org.antlr:ST4"
+
+
 @pytest.mark.parametrize("constraints", ["== 1.2.3", " >=1.0,<2 ", "latest || ^1", "\t[1.2.3]"])
 def test_constraints_are_kept_byte_for_byte(constraints: str) -> None:
     assert parse_data(document(constraints=constraints)).constraints == constraints
