@@ -18,6 +18,7 @@ from securechain_ingest.cli import app
 from securechain_ingest.cli.manual import MANUAL, PROGRAM, commands
 from securechain_ingest.cli.output import print_lines, print_table
 from securechain_ingest.cli.progress import progress_bar
+from securechain_ingest.queue.message_keys import MAX_DEPTH
 from tests.forked_product import run as run_product
 
 EXAMPLES = [example for entry in MANUAL.values() for example in entry.examples]
@@ -193,3 +194,10 @@ def test_progress_is_shown_on_a_terminal_alone_and_not_without_colours(
     with progress_bar() as (progress, errors):
         assert errors.stderr
         assert progress.disable is not bool(is_shown)
+
+
+@pytest.mark.parametrize("command", ["submit --dry-run", "ingest"])
+def test_a_depth_that_no_message_may_have_is_refused_at_once(command: str) -> None:
+    refused = CliRunner().invoke(app, [*command.split(), "pypi:six", "--depth", str(MAX_DEPTH + 1)])
+    assert refused.exit_code == 2
+    assert "--depth" in refused.stderr

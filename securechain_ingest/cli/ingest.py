@@ -20,6 +20,7 @@ from securechain_ingest.cli.options import (
 from securechain_ingest.configuration import Settings
 from securechain_ingest.errors import Paused, RateLimited, Unavailable
 from securechain_ingest.model import PackageRef
+from securechain_ingest.queue.message_keys import MAX_DEPTH
 
 if TYPE_CHECKING:
     from securechain_ingest.oneshot import IngestOutcome
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 def command(
     packages: Annotated[list[str], typer.Argument(help=words.PACKAGES)],
-    depth: Annotated[int, typer.Option(min=0, help="How far what they require is read too.")] = 1,
+    depth: Annotated[int, typer.Option(min=0, max=MAX_DEPTH, help="How far what they require is read too.")] = 1,
     refresh: Annotated[bool, typer.Option(help="Read the packages again even if they are known.")] = False,
     config: ConfigOption = None,
     state_dir: StateDirOption = None,

@@ -24,6 +24,7 @@ from securechain_ingest.cli.options import (
 from securechain_ingest.cli.output import print_json, print_lines, tell_left_out
 from securechain_ingest.configuration import Settings
 from securechain_ingest.printable import printable
+from securechain_ingest.queue.message_keys import MAX_DEPTH
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -55,7 +56,7 @@ def command(
     refresh: Annotated[bool, typer.Option(help="Read the packages again even if they are known.")] = False,
     constraints: Annotated[str | None, typer.Option(help="For the edge from the parent.")] = None,
     parent_id: Annotated[str | None, typer.Option(help="elementId of a RequirementFile or Version.")] = None,
-    depth: Annotated[int | None, typer.Option(min=0, help="How far requirements are followed.")] = None,
+    depth: Annotated[int | None, typer.Option(min=0, max=MAX_DEPTH, help="How far requirements are followed.")] = None,
     urgent: Annotated[
         bool, typer.Option("--urgent", help=f"Serve them first even if they are more than {MANY}.")
     ] = False,
