@@ -68,6 +68,13 @@ FIXED_NAMES = {
     "SECURECHAIN_STATE_DIR": ("daemon", "state_dir"),
 }
 
+_LINK: Final = re.compile(
+    r"\w+_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
+)
+_LINKED_ADDRESS: Final = re.compile(r"(?:tcp|udp|sctp)://\S+")
+"""Kubernetes puts such variables for each service into every container ("Service", "Environment variables"): beside a
+service `redis` there is `REDIS_PORT=tcp://10.0.0.11:6379`."""
+
 Tree = dict[str, dict[str, Any]]
 
 
@@ -193,6 +200,8 @@ def _environment_layer(environment: Mapping[str, str], warn: Callable[[str], Non
     names: dict[tuple[str, str], str] = {}
     retired = {twin_name(*old): twin_name(*successor) for old, successor in RETIRED.items()}
     for variable, text in environment.items():
+        if _is_service_link(variable, text):
+            continue
         if variable in retired:
             warn(_ignored("environment", variable, retired[variable]))
             continue
@@ -203,6 +212,12 @@ def _environment_layer(environment: Mapping[str, str], warn: Callable[[str], Non
             values.setdefault(path[0], {})[path[1]] = text
             names[path] = variable
     return Layer(values, names, "the environment")
+
+
+def _is_service_link(variable: str, text: str) -> bool:
+    """Return whether Kubernetes has set the variable; the names of our own have two underscores in a row, if any."""
+    is_address = variable.endswith("_PORT") and _LINKED_ADDRESS.fullmatch(text)
+    return "__" not in variable and bool(is_address or _LINK.fullmatch(variable))
 
 
 def _twin(variable: str) -> tuple[str, str]:

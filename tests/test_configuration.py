@@ -152,6 +152,36 @@ def test_an_unknown_variable_with_our_prefix_is_refused() -> None:
     assert "did you mean SECURECHAIN_QUEUE__LEASE_S?" in line
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("REDIS_PORT", "tcp://10.0.0.11:6379"),
+        ("SECURECHAIN_REDIS_PORT", "tcp://10.0.0.11:6379"),
+        ("SECURECHAIN_SERVICE_HOST", "10.0.0.11"),
+        ("SECURECHAIN_WEB_SERVICE_PORT", "8000"),
+        ("SECURECHAIN_WEB_SERVICE_PORT_HTTP", "8000"),
+        ("SECURECHAIN_WEB_PORT_8000_TCP", "tcp://10.0.0.11:8000"),
+        ("SECURECHAIN_WEB_PORT_8000_TCP_ADDR", "10.0.0.11"),
+    ],
+)
+def test_what_kubernetes_says_of_its_services_is_no_setting(variable: str, value: str) -> None:
+    environment = {"REDIS_HOST": "redis.example", variable: value}
+    assert load(environment=environment) == load(environment={"REDIS_HOST": "redis.example"})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("REDIS_PORT", "six"),
+        ("SECURECHAIN_REDIS_PORT", "6379"),
+        ("SECURECHAIN_REDIS__DB", "tcp://10.0.0.11:6379"),
+        ("SECURECHAIN_WEB__PORT", "tcp://10.0.0.11:6379"),
+    ],
+)
+def test_a_variable_that_only_resembles_those_of_kubernetes_is_refused(variable: str, value: str) -> None:
+    assert variable in complaint(environment={variable: value})
+
+
 def test_a_file_that_begins_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     assert load(write(tmp_path / "config.toml", "\ufeff[redis]\nport = 6390\n"), environment={}).redis.port == 6390
 
