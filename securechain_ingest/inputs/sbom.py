@@ -7,7 +7,6 @@ external reference of type `purl`) and SPDX 3 (`@graph` with `software_packageUr
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,11 +18,10 @@ from securechain_ingest.errors import InvalidName, Malformed
 from securechain_ingest.inputs.text import decoded
 from securechain_ingest.model import PackageRef
 from securechain_ingest.registries import ECOSYSTEMS
+from securechain_ingest.registries.kit.json_documents import loads
 from securechain_ingest.registries.naming import named_version
 
 _KNOWN_TYPES: Final = frozenset(ecosystem.purl_type for ecosystem in ECOSYSTEMS)
-
-_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +41,8 @@ class Materials:
 def read_sbom(body: bytes, name: str) -> Materials:
     """Return what a bill names. Raise Malformed, with the file's `name`, if it is not a bill of a known format."""
     try:
-        document = _loads(decoded(body))
-    except (UnicodeDecodeError, orjson.JSONDecodeError) as error:
+        document = loads(decoded(body).encode())
+    except (UnicodeDecodeError, orjson.JSONDecodeError, MemoryError) as error:
         raise Malformed(f"{name} is not JSON ({error})", url=name) from error
     if isinstance(document, dict) and isinstance(document.get("sbom"), dict):
         document = document["sbom"]
@@ -66,15 +64,6 @@ def read_sbom(body: bytes, name: str) -> Materials:
                 packages.setdefault(ref.purl, ref)
         others.update(kinds)
     return Materials(tuple(packages.values()), without, dict(sorted(others.items())), tuple(unreadable))
-
-
-def _loads(text: str) -> Any:
-    """Return what the JSON text says. It raises orjson.JSONDecodeError."""
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        # JavaScript writes half of a surrogate pair where a program has cut a description between the two.
-        return orjson.loads(_SURROGATE.sub(r"\\ufffd", text))
 
 
 def _purls(document: Any, name: str) -> Iterator[list[str]]:
