@@ -38,7 +38,7 @@ MAVEN: Final = Ecosystem(
     ),
     listing_kept_s=7 * 86_400.0,
     join_announcements=join_announcements,
-    import_names_version=2,
+    import_names_version=3,
     announced=re.compile(r"[^\s\x00-\x1f\x7f]{1,1024}(?: [^\s\x00-\x1f\x7f]{1,1024})*"),
 )
 

@@ -24,7 +24,7 @@ NPM: Final = Ecosystem(
     osv="npm",
     version_key=version_key,
     document_has_all_but_names=True,
-    import_names_version=3,
+    import_names_version=4,
     announced=re.compile(r"[0-9]{1,18}-[!-~]{1,200}"),
 )
 

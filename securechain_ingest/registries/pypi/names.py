@@ -44,7 +44,7 @@ PYPI: Final = Ecosystem(
     version_key=version_key,
     name_key=normal_name,
     older_spellings=older_spellings,
-    import_names_version=4,
+    import_names_version=5,
     announced=re.compile(r"[0-9]{1,18}"),
 )
 
